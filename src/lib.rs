@@ -1,0 +1,2 @@
+//! cofferdam: a hardened container launcher.
+#![deny(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The command: parse, call, print once, exit.
+
+fn main() {}
