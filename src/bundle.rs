@@ -1,0 +1,43 @@
+//! A bundle: the OCI spec, the root it belongs to, and what a command line can ask beyond config.json.
+//!
+//! Everything that `policy::decide` looks at about the request. Checks shape, never permission.
+
+use crate::paths::GuestPath;
+use crate::policy::{Caller, RootSource, Secret, Template};
+use oci_spec::runtime::Spec;
+
+/// What is to be launched.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    /// The container's name (OCI: its id).
+    pub name: String,
+    /// Who asked.
+    pub caller: Caller,
+    /// Where the root comes from.
+    pub root: RootSource,
+    /// config.json, read or made from the command line.
+    pub spec: Spec,
+    /// Beyond config.json.
+    pub extras: Extras,
+    /// SHA-256 of config.json as read or made, in hex.
+    pub digest: String,
+}
+
+/// What a command line can ask and config.json can't.
+#[derive(Clone, Debug, Default)]
+pub struct Extras {
+    /// `--profile`: the template asked for.
+    pub template: Option<Template>,
+    /// `--expose`: TCP ports the service listens on. `None`: nothing was said.
+    pub expose: Option<Vec<u16>>,
+    /// `--secret`.
+    pub secrets: Vec<Secret>,
+    /// A range of ids of its own (standalone launches without a mapping in config.json).
+    pub own_range: bool,
+    /// Bind mounts (by target) whose ids are translated to the container's.
+    pub idmapped: Vec<GuestPath>,
+    /// `--systemd-cgroup`.
+    pub systemd_cgroup: bool,
+    /// A size for io, bytes a second (`--io`).
+    pub io_bps: Option<u64>,
+}
