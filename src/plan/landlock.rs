@@ -1,0 +1,172 @@
+//! The landlock ruleset of the payload: what may be executed, written and bound. Pure.
+//!
+//! Rules are additive: nothing is denied below an allowed folder, so writing is allowed on declared places only.
+
+use super::mounts::{MountPlan, What};
+use super::process::ProcessPlan;
+use super::{Lack, Line, Weight};
+use crate::host::Host;
+use crate::paths::GuestPath;
+use crate::policy::{Exec, Grant, Ports, Template};
+use serde::Serialize;
+
+/// A ruleset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LandlockPlan {
+    /// The ABI it is made for; 0: no ruleset.
+    pub abi: u32,
+    /// Rules on paths.
+    pub paths: Vec<PathRule>,
+    /// TCP ports that may be bound and connected to; `None`: not handled.
+    pub ports: Option<Vec<u16>>,
+    /// Abstract sockets and signals stay inside (ABI 6).
+    pub scoped: Scoped,
+}
+
+/// Landlock scopes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scoped {
+    /// Abstract unix sockets and signals reach nobody outside.
+    AbstractSocketsAndSignals,
+    /// The kernel has no scopes.
+    None,
+}
+
+/// One path and what may be done below it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PathRule {
+    /// File or folder.
+    pub path: GuestPath,
+    /// What.
+    pub access: Access,
+}
+
+/// Kinds of access, each a fixed set of landlock rights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Read files and list folders.
+    Read,
+    /// Execute this file.
+    Execute,
+    /// Execute everything below.
+    ExecuteTree,
+    /// Read and change everything, but execute nothing and make no device.
+    Write,
+    /// Read and write existing files (device nodes), and use device ioctls.
+    Devices,
+}
+
+pub(super) fn plan(
+    grant: &Grant,
+    host: &Host,
+    mounts: &MountPlan,
+    process: &ProcessPlan,
+    lacks: &mut Vec<Lack>,
+) -> LandlockPlan {
+    if grant.template == Template::Compat {
+        return none();
+    }
+    if host.landlock_abi == 0 {
+        lacks.push(Lack {
+            control: "SS-011/8.4.3",
+            what: "the kernel has no landlock (Linux 5.13, and in the lsm= list)".into(),
+            lost: "executing, writing and binding are limited by mounts, seccomp and the namespace alone".into(),
+            weight: Weight::Covered,
+        });
+        return none();
+    }
+    let ports = match &grant.ports {
+        Ports::Any => None,
+        Ports::Declared(ports) if host.landlock_abi >= 4 => Some(ports.clone()),
+        Ports::Declared(_) => {
+            lacks.push(Lack {
+                control: "SS-011/8.2.4",
+                what: "landlock port rules need ABI 4 (Linux 6.7)".into(),
+                lost: "undeclared ports can be bound inside the namespace".into(),
+                weight: Weight::Covered,
+            });
+            None
+        }
+    };
+    if host.landlock_abi < 6 {
+        lacks.push(Lack {
+            control: "SS-011/8.1.3",
+            what: "landlock scopes need ABI 6 (Linux 6.12)".into(),
+            lost: "abstract sockets and signals are kept in by the namespaces alone".into(),
+            weight: Weight::Covered,
+        });
+    }
+    LandlockPlan {
+        abi: host.landlock_abi,
+        paths: rules(mounts, process),
+        ports,
+        scoped: if host.landlock_abi >= 6 {
+            Scoped::AbstractSocketsAndSignals
+        } else {
+            Scoped::None
+        },
+    }
+}
+
+fn none() -> LandlockPlan {
+    LandlockPlan {
+        abi: 0,
+        paths: Vec::new(),
+        ports: None,
+        scoped: Scoped::None,
+    }
+}
+
+fn rules(mounts: &MountPlan, process: &ProcessPlan) -> Vec<PathRule> {
+    let rule = |path: &GuestPath, access| PathRule {
+        path: path.clone(),
+        access,
+    };
+    let root = GuestPath::root();
+    let mut out = vec![rule(&root, if mounts.root.readonly { Access::Read } else { Access::Write })];
+    match &process.exec {
+        Exec::Once => out.push(rule(&process.program.path, Access::Execute)),
+        Exec::Listed(list) => out.extend(list.iter().map(|p| rule(p, Access::Execute))),
+        Exec::Any => out.push(rule(&root, Access::ExecuteTree)),
+    }
+    if process.exec != Exec::Any {
+        out.extend(process.program.shape.loader.iter().map(|p| rule(p, Access::Execute)));
+    }
+    for step in &mounts.steps {
+        match step.what {
+            What::Dev { .. } => out.push(rule(&step.target, Access::Devices)),
+            What::Bind { .. } | What::Tmpfs { .. } | What::Mqueue if !step.attrs.readonly => {
+                out.push(rule(&step.target, Access::Write));
+            }
+            What::Devpts { .. } => out.push(rule(&step.target, Access::Devices)),
+            _ => {}
+        }
+    }
+    out
+}
+
+impl LandlockPlan {
+    pub(super) fn lines(&self) -> Vec<Line> {
+        if self.abi == 0 {
+            return vec![Line::new("landlock", "none", &[])];
+        }
+        let of = |wanted: &[Access]| {
+            let paths: Vec<&str> = self
+                .paths
+                .iter()
+                .filter(|r| wanted.contains(&r.access))
+                .map(|r| r.path.as_str())
+                .collect();
+            if paths.is_empty() { "nothing".to_string() } else { paths.join(" ") }
+        };
+        let text = format!(
+            "ABI {}: execute {}; write {}",
+            self.abi,
+            of(&[Access::Execute, Access::ExecuteTree]),
+            of(&[Access::Write, Access::Devices])
+        );
+        vec![Line::new("landlock", text, &["8.4.3", "8.4.7", "8.4.8"])]
+    }
+}

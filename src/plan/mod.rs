@@ -1,0 +1,206 @@
+//! What exactly will be done: every mount, flag, limit and filter of one launch. Pure.
+//!
+//! A [`Plan`] is so specific that nothing is left to choose when it is carried out, and it can be printed
+//! (one screen, each line with the controls it serves) or given as JSON. `plan` and `run` use the same value.
+
+pub mod capabilities;
+pub mod landlock;
+pub mod limits;
+pub mod mounts;
+pub mod namespaces;
+pub mod network;
+pub mod process;
+pub mod seccomp;
+
+mod screen;
+
+use crate::host::Host;
+use crate::policy::{Caller, Clamp, Grant, Template, Waiver};
+use crate::survey::{ProgramError, Survey};
+use serde::Serialize;
+
+/// Everything that one launch will do.
+#[must_use]
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// The container's name (OCI: its id).
+    pub name: String,
+    /// Who asked.
+    pub caller: Caller,
+    /// The template in force.
+    pub template: Template,
+    /// Program, arguments, ids, resource limits, marks.
+    pub process: process::ProcessPlan,
+    /// Namespaces and id maps.
+    pub namespaces: namespaces::NamespacePlan,
+    /// Root and mounts.
+    pub mounts: mounts::MountPlan,
+    /// Capability sets.
+    pub capabilities: capabilities::CapabilityPlan,
+    /// System-call filters.
+    pub seccomp: seccomp::SeccompPlan,
+    /// Landlock ruleset.
+    pub landlock: landlock::LandlockPlan,
+    /// Cgroups.
+    pub limits: limits::LimitPlan,
+    /// Network and kernel parameters.
+    pub network: network::NetworkPlan,
+    /// What was asked and cut down.
+    pub clamps: Vec<Clamp>,
+    /// Exceptions in use.
+    pub waivers: Vec<Waiver>,
+    /// What this host can't give.
+    pub lacks: Vec<Lack>,
+}
+
+/// Something that this host can't give, and what is lost by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Lack {
+    /// The control that suffers.
+    pub control: &'static str,
+    /// What is missing, and since when kernels have it.
+    pub what: String,
+    /// What is lost.
+    pub lost: String,
+    /// Whether the launch may go on without it by itself (defence in depth remains), or needs `degraded`.
+    pub weight: Weight,
+}
+
+/// How much a lack matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weight {
+    /// Another layer covers the control: shown, not refused.
+    Covered,
+    /// The control itself is gone: refused unless `degraded` is granted.
+    Control,
+}
+
+/// One line of the screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Left column.
+    pub topic: &'static str,
+    /// What is done.
+    pub text: String,
+    /// The controls it serves, without "SS-011/".
+    pub controls: &'static [&'static str],
+}
+
+impl Line {
+    /// A line of the screen.
+    pub fn new(
+        topic: &'static str,
+        text: impl Into<String>,
+        controls: &'static [&'static str],
+    ) -> Self {
+        Self {
+            topic,
+            text: text.into(),
+            controls,
+        }
+    }
+}
+
+/// Why a granted launch can't be planned on this host.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PlanError {
+    /// Nothing to run.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// A mount can't be made where it was asked.
+    #[error("{pointer}: {what}")]
+    Mount {
+        /// JSON pointer or flag.
+        pointer: String,
+        /// What was found and what to do.
+        what: String,
+    },
+    /// Controls that the host can't give.
+    #[error("{}", lacks_text(.0))]
+    Lacking(Vec<Lack>),
+    /// A value that can't be carried out.
+    #[error("{pointer}: {what}")]
+    Value {
+        /// JSON pointer or flag.
+        pointer: String,
+        /// What was found and what to do.
+        what: String,
+    },
+}
+
+fn lacks_text(lacks: &[Lack]) -> String {
+    let all: Vec<String> = lacks
+        .iter()
+        .map(|l| format!("{}: {}, so {}", l.control, l.what, l.lost))
+        .collect();
+    format!(
+        "this host can't give what the policy requires (an exception with degraded = true would let it pass): {}",
+        all.join("; ")
+    )
+}
+
+/// Decides nothing that policy decides: turns what was granted into steps for this host.
+pub fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Plan, PlanError> {
+    let mut lacks = Vec::new();
+    let program = survey.program.clone()?;
+    let namespaces = namespaces::plan(grant, host, &mut lacks);
+    let mounts = mounts::plan(grant, host, survey, &namespaces, &program, &mut lacks)?;
+    let process = process::plan(grant, host, &namespaces, program, &mut lacks)?;
+    let seccomp = seccomp::plan(grant, process.exec_fd)?;
+    let landlock = landlock::plan(grant, host, &mounts, &process, &mut lacks);
+    let limits = limits::plan(grant, host, &mounts.io_devices, &mut lacks)?;
+    let network = network::plan(grant, host, &namespaces, &mut lacks);
+    let refused: Vec<Lack> = lacks
+        .iter()
+        .filter(|l| l.weight == Weight::Control && !is_excused(grant, l))
+        .cloned()
+        .collect();
+    if !refused.is_empty() {
+        return Err(PlanError::Lacking(refused));
+    }
+    Ok(Plan {
+        name: grant.name.clone(),
+        caller: grant.caller,
+        template: grant.template,
+        process,
+        namespaces,
+        mounts,
+        capabilities: capabilities::plan(grant),
+        seccomp,
+        landlock,
+        limits,
+        network,
+        clamps: grant.clamps.clone(),
+        waivers: grant.waivers.clone(),
+        lacks,
+    })
+}
+
+fn is_excused(grant: &Grant, lack: &Lack) -> bool {
+    grant
+        .degraded_allowed
+        .iter()
+        .any(|c| c.to_string() == lack.control)
+}
+
+impl Plan {
+    /// The lines of the screen, one family after the other.
+    pub fn lines(&self) -> Vec<Line> {
+        let mut out = self.process.lines();
+        out.extend(self.namespaces.lines());
+        out.extend(self.mounts.lines());
+        out.extend(self.capabilities.lines());
+        out.extend(self.seccomp.lines());
+        out.extend(self.landlock.lines());
+        out.extend(self.network.lines());
+        out.extend(self.limits.lines());
+        out
+    }
+
+    /// SHA-256 over the plan's JSON, in hex: the same digest means the same deeds.
+    pub fn digest(&self) -> String {
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        crate::digest::sha256_hex(&json)
+    }
+}

@@ -1,0 +1,416 @@
+//! The root file system and everything attached to it, in order. Pure.
+//!
+//! Nothing is ever created inside an image: where a mount point is missing, the image is shown through a
+//! read-only overlay whose upper part, ours, has it. Who makes a mount follows from who may (`By`).
+
+mod place;
+mod steps;
+
+use super::namespaces::NamespacePlan;
+use super::{Lack, Line, PlanError, Weight};
+use crate::host::{Host, Privilege};
+use crate::paths::{GuestPath, HostPath};
+use crate::policy::{Atime, Grant, Propagation, RootSource};
+use crate::survey::{Program, Survey};
+use place::Builder;
+use serde::Serialize;
+
+/// The file system of the container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MountPlan {
+    /// The root.
+    pub root: RootPlan,
+    /// What is attached below it, in order.
+    pub steps: Vec<Step>,
+    /// Block devices that io limits apply to: (major, minor).
+    pub io_devices: Vec<(u32, u32)>,
+}
+
+/// The root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RootPlan {
+    /// Where it comes from.
+    pub from: RootFrom,
+    /// Read-only, with all that is below.
+    pub readonly: bool,
+    /// Missing mount points, shown by an overlay (a folder) or made (the embedded root).
+    pub skeleton: Skeleton,
+    /// Its propagation once everything stands.
+    pub propagation: Propagation,
+    /// Who opens it.
+    pub by: By,
+}
+
+/// Where the root comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RootFrom {
+    /// An empty memory file system with the skeleton.
+    Empty,
+    /// A folder of the host.
+    Tree {
+        /// Where.
+        path: HostPath,
+        /// With what is mounted below it (an unprivileged launcher can't leave that out).
+        recursive: bool,
+        /// Ids translated to the container's.
+        idmap: bool,
+    },
+}
+
+/// Folders and empty files to be made in something of ours, parents first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Skeleton {
+    /// Folders, mode 0755.
+    pub dirs: Vec<GuestPath>,
+    /// Empty files, mode 0644.
+    pub files: Vec<GuestPath>,
+}
+
+/// One mount.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Where, without symbolic links.
+    pub target: GuestPath,
+    /// What.
+    pub what: What,
+    /// Flags.
+    pub attrs: Attrs,
+    /// Who makes it.
+    pub by: By,
+    /// Propagation asked for.
+    pub propagation: Option<Propagation>,
+    /// JSON pointer or flag that asked for it; empty: always there.
+    pub pointer: String,
+}
+
+/// Per-mount flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Attrs {
+    /// Read-only.
+    pub readonly: bool,
+    /// No set-uid.
+    pub nosuid: bool,
+    /// No device nodes.
+    pub nodev: bool,
+    /// No execution.
+    pub noexec: bool,
+    /// No symbolic links.
+    pub nosymfollow: bool,
+    /// Access times.
+    pub atime: Atime,
+}
+
+impl Attrs {
+    /// ro, nosuid, nodev, noexec.
+    pub const SEALED: Self = Self {
+        readonly: true,
+        nosuid: true,
+        nodev: true,
+        noexec: true,
+        nosymfollow: false,
+        atime: Atime::Relatime,
+    };
+}
+
+/// Who makes a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// The launcher, with the host's rights (device nodes, id translation, noswap).
+    Launcher,
+    /// The child, with the rights of its own namespaces.
+    Child,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// A file or folder of the host.
+    Bind {
+        /// Where on the host.
+        path: HostPath,
+        /// With what is mounted below it.
+        recursive: bool,
+        /// Ids translated.
+        idmap: bool,
+    },
+    /// The launcher's own file: the sample service.
+    Sample,
+    /// Memory.
+    Tmpfs {
+        /// Bytes.
+        size: u64,
+        /// Inodes.
+        inodes: u64,
+        /// Mode of its root; `None`: as the covered folder.
+        mode: Option<u32>,
+        /// Owner inside; `None`: as the covered folder.
+        uid: Option<u32>,
+        /// Group inside; `None`: as the covered folder.
+        gid: Option<u32>,
+        /// Mount points of later steps.
+        holds: Skeleton,
+    },
+    /// The container's own processes (subset=pid, hidepid=invisible), or all of /proc where asked by compat.
+    Proc {
+        /// Only processes, nothing of the kernel.
+        processes_only: bool,
+    },
+    /// Device nodes.
+    Dev {
+        /// The nodes.
+        nodes: Vec<Node>,
+        /// Symbolic links: (name, target).
+        links: Vec<(String, String)>,
+        /// Mount points of later steps.
+        holds: Skeleton,
+        /// Made as nodes, or bound one by one from the host.
+        how: DevNodes,
+    },
+    /// Pseudo terminals.
+    Devpts {
+        /// Group.
+        gid: Option<u32>,
+    },
+    /// Message queues.
+    Mqueue,
+    /// Kernel objects.
+    Sysfs,
+    /// The v2 cgroup tree.
+    Cgroup2,
+    /// A v1 hierarchy with these controllers.
+    Cgroup1 {
+        /// Mount options.
+        controllers: Vec<String>,
+    },
+    /// An empty folder.
+    EmptyDir {
+        /// Mount points of later steps.
+        holds: Skeleton,
+    },
+    /// An empty file.
+    EmptyFile,
+    /// An empty folder or file, whichever the target is; nothing if there is no target (masked paths).
+    Mask,
+    /// The target itself, read-only; nothing if there is no target (read-only paths).
+    ReadOnly,
+    /// Secrets, each a file of mode 0400, in memory that is never swapped out.
+    Secrets {
+        /// (name, source on the host).
+        files: Vec<(String, HostPath)>,
+        /// Owner.
+        uid: u32,
+        /// Group.
+        gid: u32,
+        /// tmpfs `noswap` (Linux 6.4, host's root only).
+        noswap: bool,
+    },
+}
+
+/// A device node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Node {
+    /// Name below /dev.
+    pub name: String,
+    /// 'c', 'b' or 'p'.
+    pub kind: char,
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner, as the maker of the node sees it.
+    pub uid: u32,
+    /// Group, as the maker of the node sees it.
+    pub gid: u32,
+}
+
+/// How /dev gets its nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DevNodes {
+    /// mknod, on a file system of the host's user namespace.
+    Made,
+    /// Bound from the host's /dev: an ordinary user can't make any.
+    Bound,
+}
+
+pub(super) fn plan(
+    grant: &Grant,
+    host: &Host,
+    survey: &Survey,
+    namespaces: &NamespacePlan,
+    program: &Program,
+    lacks: &mut Vec<Lack>,
+) -> Result<MountPlan, PlanError> {
+    let by = match host.privilege {
+        Privilege::Root => By::Launcher,
+        Privilege::User => By::Child,
+    };
+    let root = root(grant, host, survey, namespaces, by, lacks)?;
+    let mut builder = Builder::new(root, survey, by);
+    steps::hidden(&mut builder, grant, host, survey, namespaces);
+    if matches!(grant.root.source, RootSource::Embedded) {
+        builder.add(&program.path, What::Sample, Attrs { noexec: false, ..Attrs::SEALED }, by, "")?;
+    }
+    for mount in &grant.mounts {
+        steps::mount(&mut builder, mount, grant, host, namespaces, lacks)?;
+    }
+    steps::secrets(&mut builder, grant, host, namespaces, lacks)?;
+    for path in &grant.masked_paths {
+        builder.cover(path, What::Mask, Attrs::SEALED, "/linux/maskedPaths");
+    }
+    for path in &grant.readonly_paths {
+        builder.cover(path, What::ReadOnly, Attrs::SEALED, "/linux/readonlyPaths");
+    }
+    builder.need_dir(&grant.process.cwd, "/process/cwd")?;
+    let (root, steps) = builder.finish();
+    Ok(MountPlan {
+        root,
+        steps,
+        io_devices: survey.disks.clone(),
+    })
+}
+
+fn root(
+    grant: &Grant,
+    host: &Host,
+    survey: &Survey,
+    namespaces: &NamespacePlan,
+    by: By,
+    lacks: &mut Vec<Lack>,
+) -> Result<RootPlan, PlanError> {
+    let (path, recursive) = match &grant.root.source {
+        RootSource::Embedded => (None, false),
+        RootSource::Host => (Some(HostPath::trusted("/")), by == By::Child),
+        RootSource::Dir(dir) => (Some(dir.clone()), true),
+    };
+    let from = match (path, &survey.root) {
+        (Some(path), Some(node)) if node.kind == crate::survey::Kind::Dir => RootFrom::Tree {
+            idmap: can_idmap(node.magic, host, namespaces, by, path.to_string(), lacks),
+            path,
+            recursive,
+        },
+        (Some(path), _) => {
+            return Err(PlanError::Mount {
+                pointer: "/root/path".into(),
+                what: format!("{path} is not a folder: name the root file system's folder"),
+            });
+        }
+        (None, _) => RootFrom::Empty,
+    };
+    Ok(RootPlan {
+        from,
+        readonly: grant.root.readonly,
+        skeleton: Skeleton::default(),
+        propagation: grant.root.propagation.unwrap_or(Propagation::Private),
+        by,
+    })
+}
+
+/// File systems whose mounts can be id-mapped, and since when (mount_setattr(2)).
+const IDMAP_SINCE: [(i64, (u32, u32)); 9] = [
+    (0xEF53, (5, 12)),      // ext2/3/4
+    (0x5846_5342, (5, 12)), // xfs
+    (0x4d44, (5, 12)),      // vfat
+    (0x9123_683E, (5, 15)), // btrfs
+    (0xF2F5_2010, (5, 18)), // f2fs
+    (0xE0F5_E1E2, (5, 19)), // erofs
+    (0x7371_7368, (6, 2)),  // squashfs
+    (0x0102_1994, (6, 3)),  // tmpfs
+    (0x00C3_6400, (6, 7)),  // ceph
+];
+
+fn can_idmap(
+    magic: i64,
+    host: &Host,
+    namespaces: &NamespacePlan,
+    by: By,
+    what: String,
+    lacks: &mut Vec<Lack>,
+) -> bool {
+    if namespaces.user.is_none() || by == By::Child {
+        return false;
+    }
+    let can = IDMAP_SINCE.iter().any(|(m, since)| *m == magic && host.kernel >= *since);
+    if !can {
+        lacks.push(Lack {
+            control: "SS-011/8.5.1",
+            what: format!("the file system of {what} can't be id-mapped on this kernel"),
+            lost: "its files keep the host's ids and show as nobody's".into(),
+            weight: Weight::Covered,
+        });
+    }
+    can
+}
+
+impl MountPlan {
+    pub(super) fn lines(&self) -> Vec<Line> {
+        let root = &self.root;
+        let mut text = match &root.from {
+            RootFrom::Empty => "the embedded sample".to_string(),
+            RootFrom::Tree { path, idmap, .. } => {
+                format!("{path}{}", if *idmap { ", ids mapped" } else { "" })
+            }
+        };
+        text.push_str(if root.readonly { ", read-only" } else { ", WRITABLE" });
+        text.push_str(", nosuid nodev");
+        let added = root.skeleton.dirs.len() + root.skeleton.files.len();
+        if added > 0 && root.from != RootFrom::Empty {
+            text.push_str(&format!(", overlay with {added} mount points"));
+        }
+        let mut out = vec![Line::new("root", text, &["8.3.7", "8.4.5", "8.4.7"])];
+        let hides = |s: &&Step| matches!(s.what, What::EmptyDir { .. } | What::EmptyFile | What::Mask);
+        let hidden: Vec<&str> = self.steps.iter().filter(hides).map(|s| s.target.as_str()).collect();
+        for step in self.steps.iter().filter(|s| !hides(s)) {
+            out.push(step.line());
+        }
+        if !hidden.is_empty() {
+            out.push(Line::new("hidden", hidden.join(" "), &["8.2.2", "8.4.3"]));
+        }
+        out
+    }
+}
+
+impl Step {
+    fn line(&self) -> Line {
+        let what = match &self.what {
+            What::Bind { path, idmap, .. } => {
+                format!("{path}{}", if *idmap { " (ids mapped)" } else { "" })
+            }
+            What::Sample => "the sample service".into(),
+            What::Tmpfs { size, .. } => format!("tmpfs {}", super::limits::bytes(*size)),
+            What::Proc { processes_only: true } => "proc, own processes only".into(),
+            What::Proc { .. } => "proc".into(),
+            What::Dev { nodes, .. } => nodes.iter().map(|n| n.name.as_str()).collect::<Vec<_>>().join(" "),
+            What::Devpts { .. } => "devpts".into(),
+            What::Mqueue => "mqueue".into(),
+            What::Sysfs => "sysfs".into(),
+            What::Cgroup2 | What::Cgroup1 { .. } => "cgroup".into(),
+            What::ReadOnly => "made read-only".into(),
+            What::Secrets { files, .. } => {
+                files.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" ")
+            }
+            What::EmptyDir { .. } | What::EmptyFile | What::Mask => "empty".into(),
+        };
+        let a = &self.attrs;
+        let flags: Vec<&str> = [
+            (true, if a.readonly { "ro" } else { "rw" }),
+            (a.nosuid, "nosuid"),
+            (a.nodev, "nodev"),
+            (a.noexec, "noexec"),
+        ]
+        .iter()
+        .filter_map(|(on, name)| on.then_some(*name))
+        .collect();
+        let controls: &'static [&'static str] = match self.what {
+            What::Secrets { .. } => &["8.2.2"],
+            What::Proc { .. } | What::Dev { .. } => &["8.4.4", "8.5.1"],
+            _ => &["8.4.7", "8.4.8"],
+        };
+        Line::new("mount", format!("{}: {what} ({})", self.target, flags.join(" ")), controls)
+    }
+}

@@ -1,0 +1,246 @@
+//! Turns granted mounts into steps for this host: sizes, owners, device nodes, who makes them.
+
+use super::place::Builder;
+use super::{Attrs, By, DevNodes, Node, Skeleton, What, can_idmap};
+use crate::host::Host;
+use crate::paths::{GuestPath, HostPath};
+use crate::plan::namespaces::NamespacePlan;
+use crate::plan::{Lack, PlanError, Weight};
+use crate::policy::{Grant, Mount, MountSource, NamespaceKind, RootSource, Template};
+use crate::survey::{Kind, Source, Survey};
+
+/// `--rootfs /`: everything but programs and configuration reads as empty, and so do secrets below /etc.
+pub(super) fn hidden(
+    builder: &mut Builder<'_>,
+    grant: &Grant,
+    host: &Host,
+    survey: &Survey,
+    namespaces: &NamespacePlan,
+) {
+    if grant.root.source != RootSource::Host {
+        return;
+    }
+    let replaced = |path: &GuestPath| grant.mounts.iter().any(|m| m.target == *path);
+    for (path, kind) in &survey.hidden {
+        if replaced(path) {
+            continue;
+        }
+        let what = match kind {
+            Kind::Dir => What::EmptyDir { holds: Skeleton::default() },
+            _ => What::EmptyFile,
+        };
+        builder.cover(path, what, Attrs::SEALED, "--rootfs /");
+    }
+    if builder.privileged() == By::Child {
+        return;
+    }
+    // The root alone was opened: bring what the host mounts below the folders that stay.
+    for path in &host.submounts {
+        let Some(target) = path.as_path().to_str().and_then(|t| GuestPath::parse(t).ok()) else {
+            continue;
+        };
+        let kept = ["/usr", "/opt", "/etc"]
+            .iter()
+            .any(|k| target.as_str().strip_prefix(k).is_some_and(|r| r.is_empty() || r.starts_with('/')));
+        if kept && !survey.hidden.iter().any(|(h, _)| target.is_at_or_below(h)) {
+            let what = What::Bind {
+                path: path.clone(),
+                recursive: false,
+                idmap: namespaces.user.is_some(),
+            };
+            builder.cover(&target, what, Attrs { noexec: false, ..Attrs::SEALED }, "--rootfs /");
+        }
+    }
+}
+
+/// One granted mount.
+pub(super) fn mount(
+    builder: &mut Builder<'_>,
+    mount: &Mount,
+    grant: &Grant,
+    host: &Host,
+    namespaces: &NamespacePlan,
+    lacks: &mut Vec<Lack>,
+) -> Result<(), PlanError> {
+    let attrs = Attrs {
+        readonly: mount.readonly,
+        nosuid: mount.nosuid,
+        nodev: mount.nodev,
+        noexec: mount.noexec,
+        nosymfollow: mount.nosymfollow,
+        atime: mount.atime,
+    };
+    let mut by = By::Child;
+    let what = match &mount.source {
+        MountSource::Bind { path, recursive, idmap } => {
+            by = builder.privileged();
+            bind(builder, mount, (path, *recursive, *idmap), host, namespaces, lacks)?
+        }
+        MountSource::Tmpfs { size, inodes, mode, uid, gid } => What::Tmpfs {
+            size: *size,
+            inodes: inodes.unwrap_or((size / 4096).max(64)),
+            mode: *mode,
+            uid: *uid,
+            gid: *gid,
+            holds: Skeleton::default(),
+        },
+        MountSource::Proc => What::Proc {
+            processes_only: grant.template != Template::Compat
+                && namespaces.is_new(NamespaceKind::Pid),
+        },
+        MountSource::Dev => {
+            by = builder.privileged();
+            dev(builder, grant, namespaces)
+        }
+        MountSource::Devpts { gid } => What::Devpts { gid: *gid },
+        MountSource::Mqueue => What::Mqueue,
+        MountSource::Sysfs => What::Sysfs,
+        MountSource::Cgroup => return cgroup(builder, mount, host, attrs),
+    };
+    let step = builder.add(&mount.target, what, attrs, by, &mount.pointer)?;
+    step.propagation = mount.propagation;
+    Ok(())
+}
+
+fn bind(
+    builder: &Builder<'_>,
+    mount: &Mount,
+    (path, recursive, idmap): (&HostPath, bool, bool),
+    host: &Host,
+    namespaces: &NamespacePlan,
+    lacks: &mut Vec<Lack>,
+) -> Result<What, PlanError> {
+    match builder.survey().sources.get(path) {
+        Some(Source::Present(node)) => Ok(What::Bind {
+            path: path.clone(),
+            recursive,
+            idmap: idmap
+                && can_idmap(node.magic, host, namespaces, builder.privileged(), path.to_string(), lacks),
+        }),
+        Some(Source::Absent(why)) => Err(PlanError::Mount {
+            pointer: mount.pointer.clone(),
+            what: format!("{path}, to be mounted at {}: {}: no such file or directory on the host?", mount.target, why),
+        }),
+        None => Err(PlanError::Mount {
+            pointer: mount.pointer.clone(),
+            what: format!("{path} was not looked at"),
+        }),
+    }
+}
+
+/// null zero full random urandom tty?: the five that every program expects, and those granted beyond.
+fn dev(builder: &Builder<'_>, grant: &Grant, namespaces: &NamespacePlan) -> What {
+    let bound = builder.privileged() == By::Child;
+    let plain = |name: &str, minor| Node {
+        name: name.into(),
+        kind: 'c',
+        major: 1,
+        minor,
+        mode: 0o666,
+        uid: 0,
+        gid: 0,
+    };
+    let mut nodes = vec![
+        plain("null", 3),
+        plain("zero", 5),
+        plain("full", 7),
+        plain("random", 8),
+        plain("urandom", 9),
+    ];
+    if grant.template == Template::Compat || grant.process.terminal.is_some() {
+        nodes.push(Node { major: 5, minor: 0, ..plain("tty", 0) });
+    }
+    for device in &grant.devices {
+        let name = device.path.as_str().trim_start_matches("/dev/").to_string();
+        nodes.retain(|n| n.name != name);
+        let user = namespaces.user.as_ref();
+        nodes.push(Node {
+            name,
+            kind: device.kind,
+            major: device.major,
+            minor: device.minor,
+            mode: device.mode,
+            uid: user.and_then(|u| u.outside_uid(device.uid)).unwrap_or(device.uid),
+            gid: user.and_then(|u| u.outside_gid(device.gid)).unwrap_or(device.gid),
+        });
+    }
+    let mut links = vec![
+        ("fd".to_string(), "/proc/self/fd".to_string()),
+        ("stdin".into(), "/proc/self/fd/0".into()),
+        ("stdout".into(), "/proc/self/fd/1".into()),
+        ("stderr".into(), "/proc/self/fd/2".into()),
+    ];
+    if grant.mounts.iter().any(|m| matches!(m.source, MountSource::Devpts { .. })) {
+        links.push(("ptmx".into(), "pts/ptmx".into()));
+    }
+    What::Dev {
+        nodes,
+        links,
+        holds: Skeleton::default(),
+        how: if bound { DevNodes::Bound } else { DevNodes::Made },
+    }
+}
+
+/// The unified tree, or a folder with one mount for each v1 hierarchy.
+fn cgroup(
+    builder: &mut Builder<'_>,
+    mount: &Mount,
+    host: &Host,
+    attrs: Attrs,
+) -> Result<(), PlanError> {
+    if host.cgroups.v1.is_empty() {
+        builder.add(&mount.target, What::Cgroup2, attrs, By::Child, &mount.pointer)?;
+        return Ok(());
+    }
+    let folder = What::EmptyDir { holds: Skeleton::default() };
+    builder.add(&mount.target, folder, Attrs::SEALED, By::Child, &mount.pointer)?;
+    for hierarchy in &host.cgroups.v1 {
+        let name = hierarchy.controllers.join(",");
+        let target = mount.target.join(name.trim_start_matches("name="));
+        let what = What::Cgroup1 { controllers: hierarchy.controllers.clone() };
+        builder.add(&target, what, attrs, By::Child, &mount.pointer)?;
+    }
+    Ok(())
+}
+
+/// /run/secrets.
+pub(super) fn secrets(
+    builder: &mut Builder<'_>,
+    grant: &Grant,
+    host: &Host,
+    namespaces: &NamespacePlan,
+    lacks: &mut Vec<Lack>,
+) -> Result<(), PlanError> {
+    if grant.secrets.is_empty() {
+        return Ok(());
+    }
+    for secret in &grant.secrets {
+        if let Some(Source::Absent(why)) = builder.survey().sources.get(&secret.source) {
+            return Err(PlanError::Value {
+                pointer: "--secret".into(),
+                what: format!("secret {}: can't open {}: {why}", secret.name, secret.source),
+            });
+        }
+    }
+    let noswap = builder.privileged() == By::Launcher && host.kernel >= (6, 4);
+    if !noswap {
+        lacks.push(Lack {
+            control: "SS-011/8.2.2",
+            what: "tmpfs noswap needs Linux 6.4 and the host's root".into(),
+            lost: "secrets could be swapped out".into(),
+            weight: Weight::Covered,
+        });
+    }
+    let user = namespaces.user.as_ref().filter(|_| builder.privileged() == By::Launcher);
+    let (uid, gid) = (grant.process.uid, grant.process.gid);
+    let what = What::Secrets {
+        files: grant.secrets.iter().map(|s| (s.name.clone(), s.source.clone())).collect(),
+        uid: user.and_then(|u| u.outside_uid(uid)).unwrap_or(uid),
+        gid: user.and_then(|u| u.outside_gid(gid)).unwrap_or(gid),
+        noswap,
+    };
+    let by = builder.privileged();
+    let target = GuestPath::root().join("run/secrets");
+    builder.add(&target, what, Attrs::SEALED, by, "--secret")?;
+    Ok(())
+}

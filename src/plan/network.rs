@@ -1,0 +1,118 @@
+//! The network namespace and the kernel parameters of the container's own namespaces. Pure.
+
+use super::namespaces::NamespacePlan;
+use super::{Lack, Line, Weight};
+use crate::host::{Host, Privilege};
+use crate::policy::{Grant, NamespaceKind, Ports, Template};
+use serde::Serialize;
+
+/// Network and kernel parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NetworkPlan {
+    /// Whether the loopback interface is brought up (a new namespace), or the joined one is left as it is.
+    pub loopback: Loopback,
+    /// TCP ports that the program may bind, and connect to inside.
+    pub ports: Ports,
+    /// Files below /proc/sys and their values, in order.
+    pub sysctl: Vec<(String, String)>,
+}
+
+/// What happens to `lo`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loopback {
+    /// The namespace is new: brought up, and there is nothing else.
+    Up,
+    /// The namespace is joined: whoever made it configured it.
+    AsJoined,
+}
+
+pub(super) fn plan(
+    grant: &Grant,
+    host: &Host,
+    namespaces: &NamespacePlan,
+    lacks: &mut Vec<Lack>,
+) -> NetworkPlan {
+    let mut sysctl: Vec<(String, String)> = Vec::new();
+    if namespaces.is_new(NamespaceKind::Pid) && grant.template != Template::Compat {
+        if host.kernel < (6, 3) {
+            lacks.push(memfd_lack("Linux 6.3 is the first with vm.memfd_noexec"));
+        } else if host.privilege == Privilege::User {
+            lacks.push(memfd_lack("vm.memfd_noexec can be set by the host's root only"));
+        } else {
+            sysctl.push(("vm/memfd_noexec".into(), "2".into()));
+        }
+    }
+    for (key, value) in &grant.sysctl {
+        sysctl.push((file_of(key), value.clone()));
+    }
+    NetworkPlan {
+        loopback: if namespaces.is_new(NamespaceKind::Network) {
+            Loopback::Up
+        } else {
+            Loopback::AsJoined
+        },
+        ports: grant.ports.clone(),
+        sysctl,
+    }
+}
+
+/// "net.ipv4.conf.eth0/1.forwarding" style keys: dots and slashes change places (sysctl(8)).
+fn file_of(key: &str) -> String {
+    if key.find('/').is_some_and(|slash| key.find('.').is_none_or(|dot| slash < dot)) {
+        return key.to_string();
+    }
+    key.chars()
+        .map(|c| match c {
+            '.' => '/',
+            '/' => '.',
+            c => c,
+        })
+        .collect()
+}
+
+fn memfd_lack(what: &str) -> Lack {
+    Lack {
+        control: "SS-011/8.4.8",
+        what: what.into(),
+        lost: "a memfd could be executable, if anything could still be executed".into(),
+        weight: Weight::Covered,
+    }
+}
+
+impl NetworkPlan {
+    pub(super) fn lines(&self) -> Vec<Line> {
+        let where_to = match self.loopback {
+            Loopback::Up => "loopback only",
+            Loopback::AsJoined => "as the joined namespace has it",
+        };
+        let ports = match &self.ports {
+            Ports::Any => "any TCP port may be bound (exception)".to_string(),
+            Ports::Declared(ports) if ports.is_empty() => "no TCP port may be bound".to_string(),
+            Ports::Declared(ports) => format!(
+                "TCP {} may be bound",
+                ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" ")
+            ),
+        };
+        let mut out = vec![Line::new(
+            "network",
+            format!("{where_to}; {ports}"),
+            &["8.1.3", "8.2.4", "8.5.4", "8.5.5"],
+        )];
+        if !self.sysctl.is_empty() {
+            let all: Vec<String> = self.sysctl.iter().map(|(k, v)| format!("{k} = {v}")).collect();
+            out.push(Line::new("sysctl", all.join(", "), &["8.4.4", "8.4.8"]));
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn keys_become_files_as_sysctl_does() {
+        assert_eq!(super::file_of("net.ipv4.ip_forward"), "net/ipv4/ip_forward");
+        assert_eq!(super::file_of("net/ipv4/conf/eth0.1/x"), "net/ipv4/conf/eth0.1/x");
+        assert_eq!(super::file_of("net.ipv4.conf.eth0/1.x"), "net/ipv4/conf/eth0.1/x");
+    }
+}

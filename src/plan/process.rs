@@ -1,0 +1,222 @@
+//! The program, its ids, resource limits and marks, and how often it can be executed. Pure.
+
+use super::namespaces::NamespacePlan;
+use super::{Lack, Line, PlanError, Weight};
+use crate::host::{Host, Privilege};
+use crate::paths::GuestPath;
+use crate::policy::{Caller, Exec, Grant, NamespaceKind, Rlimit, Template, Terminal};
+use crate::survey::Program;
+use serde::Serialize;
+
+/// The one process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProcessPlan {
+    /// The ELF file, its argv, its loader.
+    pub program: Program,
+    /// Environment, `K=V`. Values may be secret: shown by name only.
+    #[serde(serialize_with = "names_only")]
+    pub env: Vec<String>,
+    /// Working directory.
+    pub cwd: GuestPath,
+    /// User id inside.
+    pub uid: u32,
+    /// Group id inside.
+    pub gid: u32,
+    /// Supplementary groups inside; `None`: the kernel doesn't let an ordinary user drop them.
+    pub groups: Option<Vec<u32>>,
+    /// File mode creation mask.
+    pub umask: u32,
+    /// What may be executed.
+    pub exec: Exec,
+    /// Number of the program's descriptor = RLIMIT_NOFILE: closed by exec, it can never be made again.
+    pub exec_fd: u32,
+    /// Resource limits, soft and hard.
+    pub rlimits: Vec<Rlimit>,
+    /// OOM score adjustment.
+    pub oom_score_adj: Option<i32>,
+    /// When the process is made non-dumpable until exec.
+    pub dumpable: Dumpable,
+    /// Whether the process dies with the launcher.
+    pub parent_death: ParentDeath,
+    /// Speculation controls forced off (PR_SPEC_FORCE_DISABLE) where the processor has them.
+    pub speculation: Speculation,
+    /// Standard streams.
+    pub stdio: Stdio,
+    /// A terminal, by exception.
+    #[serde(skip)]
+    pub terminal: Option<Terminal>,
+}
+
+/// When PR_SET_DUMPABLE 0 is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dumpable {
+    /// From the first step on: nobody but the host's root can trace or inspect it (CVE-2016-9962).
+    NeverUntilExec,
+    /// After verification: an unprivileged launcher could not read it back otherwise, and nobody else is inside.
+    AfterVerification,
+}
+
+/// PR_SET_PDEATHSIG.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ParentDeath {
+    /// KILL when the launcher ends, however it ends.
+    Kill,
+    /// It outlives the launcher: an engine's create.
+    Outlives,
+}
+
+/// Speculative execution controls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Speculation {
+    /// Store bypass and indirect branches.
+    ForceDisabled,
+    /// As the host has it (compat).
+    AsHost,
+}
+
+/// Where 0, 1 and 2 go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stdio {
+    /// Terminals are replaced: stdin by /dev/null, stdout and stderr by pipes to the launcher. Others are handed on.
+    NoTerminal,
+    /// As inherited from the engine.
+    Inherited,
+}
+
+fn names_only<S: serde::Serializer>(env: &[String], s: S) -> Result<S::Ok, S::Error> {
+    s.collect_seq(env.iter().map(|e| e.split('=').next().unwrap_or_default()))
+}
+
+pub(super) fn plan(
+    grant: &Grant,
+    host: &Host,
+    namespaces: &NamespacePlan,
+    program: Program,
+    lacks: &mut Vec<Lack>,
+) -> Result<ProcessPlan, PlanError> {
+    let asked = &grant.process;
+    let rlimits = rlimits(&asked.rlimits, host);
+    let nofile = rlimits.iter().find(|r| r.kind == "nofile").map_or(1024, |r| r.hard);
+    let exec_fd = u32::try_from(nofile).ok().filter(|n| (16..=1_048_575).contains(n)).ok_or_else(|| {
+        PlanError::Value {
+            pointer: "/process/rlimits".into(),
+            what: format!("RLIMIT_NOFILE {nofile}: the one-shot exec needs a limit from 16 to 1048575"),
+        }
+    })?;
+    let user = host.privilege == Privilege::User;
+    if user && !asked.groups.is_empty() {
+        lacks.push(Lack {
+            control: "SS-011/8.5.1",
+            what: "an ordinary user may not set supplementary groups".into(),
+            lost: "the groups asked for are not given".into(),
+            weight: Weight::Covered,
+        });
+    }
+    let new_pid = namespaces.is_new(NamespaceKind::Pid);
+    Ok(ProcessPlan {
+        program,
+        env: asked.env.clone(),
+        cwd: asked.cwd.clone(),
+        uid: asked.uid,
+        gid: asked.gid,
+        groups: (!user).then(|| asked.groups.clone()),
+        umask: asked.umask,
+        exec: grant.exec.clone(),
+        exec_fd,
+        rlimits,
+        oom_score_adj: asked.oom_score_adj,
+        dumpable: if user && new_pid {
+            Dumpable::AfterVerification
+        } else {
+            Dumpable::NeverUntilExec
+        },
+        parent_death: match grant.caller {
+            Caller::Standalone => ParentDeath::Kill,
+            Caller::Engine => ParentDeath::Outlives,
+        },
+        speculation: match grant.template {
+            Template::Compat => Speculation::AsHost,
+            _ => Speculation::ForceDisabled,
+        },
+        stdio: match grant.caller {
+            Caller::Standalone => Stdio::NoTerminal,
+            Caller::Engine => Stdio::Inherited,
+        },
+        terminal: asked.terminal,
+    })
+}
+
+/// Cut down to the launcher's own hard limits where they can't be raised. The descriptor limit stays one below,
+/// for the program's descriptor is made at that number before the limit is lowered to it.
+fn rlimits(asked: &[Rlimit], host: &Host) -> Vec<Rlimit> {
+    asked
+        .iter()
+        .map(|limit| {
+            let own = host.rlimits.iter().find(|(kind, ..)| *kind == limit.kind);
+            let mut hard = limit.hard;
+            if let (Some((_, _, most)), false) = (own, host.may_raise_limits) {
+                hard = hard.min(*most);
+                if limit.kind == "nofile" && hard == *most {
+                    hard = hard.saturating_sub(1);
+                }
+            }
+            Rlimit {
+                kind: limit.kind.clone(),
+                soft: limit.soft.min(hard),
+                hard,
+            }
+        })
+        .collect()
+}
+
+impl ProcessPlan {
+    pub(super) fn lines(&self) -> Vec<Line> {
+        let groups = match self.groups.as_deref() {
+            None => "groups as the caller has them".to_string(),
+            Some([]) => "no other group".to_string(),
+            Some(some) => format!("groups {}", some.iter().map(u32::to_string).collect::<Vec<_>>().join(" ")),
+        };
+        let exec = match &self.exec {
+            Exec::Once => format!("one exec (descriptor {}, then none)", self.exec_fd),
+            Exec::Listed(list) => format!(
+                "exec of {}",
+                list.iter().map(GuestPath::as_str).collect::<Vec<_>>().join(" ")
+            ),
+            Exec::Any => "exec of anything".to_string(),
+        };
+        let mut command = self.program.args.join(" ").escape_debug().to_string();
+        if command.chars().count() > 60 {
+            command = command.chars().take(57).collect::<String>() + "...";
+        }
+        let mut out = vec![
+            Line::new("program", format!("{}: {command}", self.program.path), &["8.4.3", "8.5.2"]),
+            Line::new("exec", exec, &["8.4.3", "8.4.8", "8.5.2"]),
+            Line::new(
+                "user",
+                format!("{}:{}, {groups}, no_new_privs, keyring of its own", self.uid, self.gid),
+                &["8.3.7", "8.5.1"],
+            ),
+        ];
+        let limits: Vec<String> = self
+            .rlimits
+            .iter()
+            .map(|r| {
+                if r.soft == r.hard {
+                    format!("{} {}", r.kind, number(r.hard))
+                } else {
+                    format!("{} {}..{}", r.kind, number(r.soft), number(r.hard))
+                }
+            })
+            .collect();
+        out.push(Line::new("rlimits", limits.join(", "), &["8.1.4"]));
+        out
+    }
+}
+
+fn number(n: u64) -> String {
+    if n == u64::MAX { "unlimited".into() } else { n.to_string() }
+}

@@ -1,0 +1,44 @@
+//! The plan as one screen of text: topic, deed, controls; then clamps, exceptions, lacks.
+
+use super::Plan;
+use std::fmt;
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} (template {})", self.name, self.template.name())?;
+        let mut last = "";
+        for line in self.lines() {
+            let topic = if line.topic == last { "" } else { line.topic };
+            last = line.topic;
+            write!(f, "  {topic:<13}{}", line.text)?;
+            if !line.controls.is_empty() {
+                write!(f, "  [{}]", line.controls.join(" "))?;
+            }
+            writeln!(f)?;
+        }
+        for clamp in &self.clamps {
+            writeln!(
+                f,
+                "  {:<13}{}: {} -> {}  [{}]",
+                "clamped", clamp.pointer, clamp.asked, clamp.granted, clamp.control
+            )?;
+        }
+        for waiver in &self.waivers {
+            writeln!(
+                f,
+                "  {:<13}{}: {} until {}, {}, approved by {}  [{}]",
+                "exception",
+                waiver.exception,
+                waiver.grants,
+                waiver.expires,
+                waiver.reference,
+                waiver.approver,
+                waiver.control
+            )?;
+        }
+        for lack in &self.lacks {
+            writeln!(f, "  {:<13}{}: {}  [{}]", "not here", lack.what, lack.lost, lack.control)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,14 @@
+//! Does what the plan says, and takes no decisions.
+//!
+//! `prepare` makes every allocation; `launch` makes the child by one clone3, gives it its mounts and waits until
+//! it has locked itself down in front of execve. Never names oci-spec, profiles or policy.
+
+mod child;
+mod lockdown;
+mod ops;
+mod parent;
+mod prepare;
+mod wire;
+
+pub use parent::{Created, LaunchError, Running, Started, exec_failure, launch};
+pub use prepare::{PrepareError, Prepared, StartGate, Streams, prepare};

@@ -1,0 +1,289 @@
+//! The launcher's side: one clone3, what only the outside can do, and the words exchanged with the child.
+//!
+//! On any failure the child is killed and reaped before the error is returned. Called by `container`.
+
+use super::child;
+use super::ops::{Op, Slots};
+use super::prepare::{Labels, Maps, Prepared};
+use super::wire::{self, Report, Step};
+use crate::cgroup::{Cgroup, CgroupError};
+use crate::sys::process::{self, Side, SingleThreaded};
+use crate::sys::socket::{self, send_fds};
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// Why there is no container.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// A step of the launcher.
+    #[error("couldn't {tried}: {}", errno.desc())]
+    Launcher {
+        /// What was tried.
+        tried: String,
+        /// What the kernel said.
+        errno: Errno,
+    },
+    /// A step of the child.
+    #[error("couldn't {tried}: {}{}", errno.desc(), hint(*errno, tried))]
+    Child {
+        /// What was tried, in words.
+        tried: String,
+        /// What the kernel said.
+        errno: Errno,
+    },
+    /// The child ended without a word.
+    #[error("the child ended during setup without a report ({0})")]
+    Silent(String),
+    /// Cgroups.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// More than one thread: fork would not be sound.
+    #[error("the launcher has more than one thread, so it can't fork safely: start it without a preloaded library")]
+    Threads,
+}
+
+fn hint(errno: Errno, tried: &str) -> &'static str {
+    if errno == Errno::EACCES && tried.contains("execute the program") {
+        return ": permission denied (is it on a noexec mount, or may its user not read it?)";
+    }
+    if errno == Errno::EPERM && tried.contains("user namespace") {
+        return " (are user namespaces allowed? see kernel.unprivileged_userns_clone, user.max_user_namespaces)";
+    }
+    ""
+}
+
+/// A child that is locked down and waits.
+#[must_use]
+pub struct Created {
+    /// Process id, as the launcher sees it.
+    pub pid: i32,
+    /// Refers to it however pids are reused.
+    pub pidfd: OwnedFd,
+    socket: OwnedFd,
+    labels: Labels,
+}
+
+/// What `start` led to.
+#[must_use]
+pub enum Started {
+    /// The program runs.
+    Running(Running),
+    /// The kernel would not execute it.
+    Failed(LaunchError),
+}
+
+/// A running program.
+#[must_use]
+pub struct Running {
+    /// Process id, as the launcher sees it.
+    pub pid: i32,
+    /// Refers to it however pids are reused.
+    pub pidfd: OwnedFd,
+}
+
+fn at<T>(result: Result<T, Errno>, tried: &str) -> Result<T, LaunchError> {
+    result.map_err(|errno| LaunchError::Launcher { tried: tried.into(), errno })
+}
+
+/// Makes the child and leads it to the point where it waits in front of exec.
+pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Created, LaunchError> {
+    for (fd, kind) in &prepared.joins {
+        at(process::setns(fd.as_fd(), *kind), "join a namespace (setns)")?;
+    }
+    at(crate::sys::fs::cloexec_from(3), "mark descriptors close-on-exec (close_range)")?;
+    prepared.child.doors = cgroup.v1_doors()?;
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let (ours, theirs) = at(
+        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags),
+        "make a socket pair (socketpair)",
+    )?;
+    let proof = SingleThreaded::prove().ok_or(LaunchError::Threads)?;
+    let side = at(
+        process::clone_child(&proof, prepared.clone_flags, cgroup.v2_fd()),
+        "make the child with its namespaces (clone3); are user namespaces allowed (user.max_user_namespaces)?",
+    )?;
+    let Side::Parent { pid, pidfd } = side else {
+        drop(ours);
+        let socket = theirs.as_raw_fd();
+        std::mem::forget(theirs);
+        child::run(prepared.child, socket)
+    };
+    drop(theirs);
+    let created = Created { pid, pidfd, socket: ours, labels: prepared.labels };
+    let outside = Outside {
+        user: prepared.user,
+        ops: prepared.launcher_ops,
+        slots: prepared.child.slots,
+        received: prepared.child.received,
+        oom_score_adj: prepared.oom_score_adj,
+    };
+    match outside.serve(&created) {
+        Ok(()) => Ok(created),
+        Err(error) => {
+            created.abandon();
+            Err(error)
+        }
+    }
+}
+
+/// What the launcher does for the child.
+struct Outside {
+    user: Option<Maps>,
+    ops: Vec<Op>,
+    slots: Slots,
+    received: Vec<usize>,
+    oom_score_adj: Option<i32>,
+}
+
+impl Outside {
+    fn serve(mut self, created: &Created) -> Result<(), LaunchError> {
+        let pid = created.pid;
+        if let Some(score) = self.oom_score_adj {
+            write_proc(pid, "oom_score_adj", &score.to_string())?;
+        }
+        let userns = match &self.user {
+            None => None,
+            Some(maps) => Some(map_ids(pid, maps)?),
+        };
+        for (index, op) in self.ops.iter().enumerate() {
+            op.run(&mut self.slots, userns.as_ref().map(OwnedFd::as_fd)).map_err(|errno| {
+                let label = created.labels.launcher_ops.get(index).map_or("", String::as_str);
+                LaunchError::Launcher { tried: format!("make the mount {label} ({})", op.call()), errno }
+            })?;
+        }
+        let fds: Result<Vec<BorrowedFd<'_>>, Errno> =
+            self.received.iter().map(|slot| self.slots.get(*slot)).collect();
+        let fds = at(fds, "collect the mounts")?;
+        for part in fds.chunks(socket::MOST) {
+            created.tell(wire::MOUNTS, part)?;
+        }
+        created.tell(wire::GO, &[])?;
+        created.expect(Step::Ready)
+    }
+}
+
+fn write_proc(pid: i32, file: &str, text: &str) -> Result<(), LaunchError> {
+    std::fs::write(format!("/proc/{pid}/{file}"), text).map_err(|e| LaunchError::Launcher {
+        tried: format!("write {:?} to /proc/{pid}/{file}", text.trim()),
+        errno: Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)),
+    })
+}
+
+fn map_ids(pid: i32, maps: &Maps) -> Result<OwnedFd, LaunchError> {
+    if maps.deny_setgroups {
+        write_proc(pid, "setgroups", "deny")?;
+    }
+    write_proc(pid, "uid_map", &maps.uids)?;
+    write_proc(pid, "gid_map", &maps.gids)?;
+    let path = format!("/proc/{pid}/ns/user");
+    std::fs::File::open(&path).map(OwnedFd::from).map_err(|e| LaunchError::Launcher {
+        tried: format!("open {path}"),
+        errno: Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)),
+    })
+}
+
+impl Created {
+    fn tell(&self, word: u8, fds: &[BorrowedFd<'_>]) -> Result<(), LaunchError> {
+        match send_fds(self.socket.as_fd(), word, fds) {
+            // The child has gone: its last report says why.
+            Err(Errno::EPIPE | Errno::ECONNRESET) => self.expect(Step::Ready),
+            other => at(other, "talk to the child (sendmsg)"),
+        }
+    }
+
+    fn expect(&self, wanted: Step) -> Result<(), LaunchError> {
+        match self.hear()? {
+            Some(report) if report.step == wanted && report.errno == 0 => Ok(()),
+            Some(report) => Err(self.labels.sentence(report)),
+            None => Err(LaunchError::Silent(self.ending())),
+        }
+    }
+
+    /// The next report; `None` when the child's end is closed.
+    fn hear(&self) -> Result<Option<Report>, LaunchError> {
+        let mut bytes = [0u8; 8];
+        loop {
+            match process::read(self.socket.as_raw_fd(), &mut bytes) {
+                Ok(0) | Err(Errno::ECONNRESET) => return Ok(None),
+                Ok(n) => return Ok(Report::parse(&bytes[..n])),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return at(Err(errno), "hear from the child (read)"),
+            }
+        }
+    }
+
+    fn ending(&self) -> String {
+        match waitpid(Pid::from_raw(self.pid), Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Signaled(_, signal, _)) => format!("killed by {signal}"),
+            Ok(WaitStatus::Exited(_, code)) => format!("exit code {code}"),
+            _ => "still there".into(),
+        }
+    }
+
+    /// Kills it in front of exec: nothing of the image has run.
+    pub fn abandon(self) {
+        let _ = process::pidfd_signal(self.pidfd.as_fd(), libc::SIGKILL);
+        let _ = waitpid(Pid::from_raw(self.pid), None);
+    }
+
+    /// Lets it execute, and waits until it has.
+    pub fn start(self) -> Started {
+        if let Err(error) = self.tell(wire::EXEC, &[]) {
+            self.abandon();
+            return Started::Failed(error);
+        }
+        match self.hear() {
+            // Exec has closed the child's end.
+            Ok(None) => Started::Running(Running { pid: self.pid, pidfd: self.pidfd }),
+            Ok(Some(report)) => {
+                let error = self.labels.sentence(report);
+                self.abandon();
+                Started::Failed(error)
+            }
+            Err(error) => {
+                self.abandon();
+                Started::Failed(error)
+            }
+        }
+    }
+
+    /// Leaves it waiting at its gate; the launcher may end.
+    pub fn hold(self) -> Result<i32, LaunchError> {
+        let held = self.tell(wire::HOLD, &[]).and_then(|()| self.expect(Step::Held));
+        match held {
+            Ok(()) => Ok(self.pid),
+            Err(error) => {
+                self.abandon();
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The sentence for a report that came through the gate, after `start`.
+pub fn exec_failure(bytes: &[u8]) -> Option<LaunchError> {
+    Report::parse(bytes).map(|report| Labels::default().sentence(report))
+}
+
+impl Labels {
+    fn sentence(&self, report: Report) -> LaunchError {
+        let index = usize::from(report.index);
+        let of = |list: &Vec<String>| list.get(index).cloned().unwrap_or_default();
+        let detail = match report.step {
+            Step::Mount => of(&self.child_ops),
+            Step::Limit => of(&self.limits),
+            Step::Landlock => of(&self.rules),
+            Step::Sysctl => of(&self.sysctl),
+            _ => String::new(),
+        };
+        let tried = if detail.is_empty() {
+            report.step.tried().to_string()
+        } else {
+            format!("{}: {detail}", report.step.tried())
+        };
+        LaunchError::Child { tried, errno: report.errno() }
+    }
+}

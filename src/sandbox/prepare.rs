@@ -1,0 +1,367 @@
+//! Turns a plan into memory that the child can use as it is: strings, pointer arrays, filters, descriptors.
+//!
+//! Every allocation and every failure that is ours happens here, before there is a child.
+
+mod mounts;
+
+use super::ops::{Op, Slots};
+use crate::plan::Plan;
+use crate::plan::landlock::{Access, LandlockPlan, Scoped};
+use crate::plan::namespaces::{MapWriter, UserMap};
+use crate::plan::network::Loopback;
+use crate::plan::process::{Dumpable, ParentDeath, ProcessPlan, Speculation, Stdio};
+use crate::policy::{Exec, NamespaceKind, WriteExecute};
+use crate::sys::process::ExecStrings;
+use landlock::{
+    ABI, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, Scope,
+};
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+
+/// Everything the launch needs, ready made.
+pub struct Prepared {
+    pub(super) clone_flags: u64,
+    pub(super) joins: Vec<(OwnedFd, i32)>,
+    pub(super) user: Option<Maps>,
+    pub(super) launcher_ops: Vec<Op>,
+    pub(super) child: ChildWork,
+    pub(super) labels: Labels,
+    pub(super) oom_score_adj: Option<i32>,
+}
+
+/// What the child works from.
+pub(super) struct ChildWork {
+    pub(super) slots: Slots,
+    /// v1 `tasks` files, filled in when the cgroups stand.
+    pub(super) doors: Vec<OwnedFd>,
+    pub(super) new_cgroup_namespace: bool,
+    /// Slots that the launcher fills, in the order in which it sends them.
+    pub(super) received: Vec<usize>,
+    pub(super) ops: Vec<Op>,
+    pub(super) become_root: bool,
+    pub(super) pivot: bool,
+    pub(super) sysctl: Vec<(CString, CString)>,
+    pub(super) hostname: Option<CString>,
+    pub(super) domainname: Option<CString>,
+    pub(super) loopback: bool,
+    pub(super) rlimits: Vec<(i32, u64, u64)>,
+    pub(super) keyring: CString,
+    pub(super) program: CString,
+    pub(super) argv: ExecStrings,
+    pub(super) envp: ExecStrings,
+    pub(super) exec_fd: i32,
+    pub(super) cwd: CString,
+    pub(super) umask: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) groups: Option<Vec<u32>>,
+    pub(super) bounding_drop: Vec<caps::Capability>,
+    pub(super) sets: CapSets,
+    pub(super) securebits: u32,
+    pub(super) mdwe: bool,
+    pub(super) speculation: bool,
+    pub(super) landlock: Option<(RulesetCreated, Vec<(CString, BitFlags<AccessFs>, bool)>)>,
+    pub(super) filters: Vec<Vec<seccompiler::sock_filter>>,
+    pub(super) dumpable: Dumpable,
+    pub(super) parent_death: bool,
+    pub(super) stdio: [Option<OwnedFd>; 3],
+    pub(super) gate: Option<StartGate>,
+}
+
+/// The five sets, bounding aside.
+pub(super) struct CapSets {
+    pub(super) permitted: caps::CapsHashSet,
+    pub(super) effective: caps::CapsHashSet,
+    pub(super) inheritable: caps::CapsHashSet,
+    pub(super) ambient: Vec<caps::Capability>,
+}
+
+/// Lines for uid_map and gid_map.
+pub(super) struct Maps {
+    pub(super) uids: String,
+    pub(super) gids: String,
+    pub(super) deny_setgroups: bool,
+}
+
+/// Where a created container waits for `start`, and where it says that the exec failed.
+pub struct StartGate {
+    /// Read end (a FIFO opened for both, so that it never sees an end).
+    pub go: OwnedFd,
+    /// Write end.
+    pub report: OwnedFd,
+}
+
+/// Names of what has an index in a report.
+#[derive(Default)]
+pub(super) struct Labels {
+    pub(super) launcher_ops: Vec<String>,
+    pub(super) child_ops: Vec<String>,
+    pub(super) limits: Vec<String>,
+    pub(super) rules: Vec<String>,
+    pub(super) sysctl: Vec<String>,
+}
+
+/// Why a plan could not be made ready.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// A NUL byte in a string that the kernel takes as C text.
+    #[error("{what} has a NUL byte in it: remove it")]
+    Nul {
+        /// Which.
+        what: String,
+    },
+    /// A file that is needed can't be opened.
+    #[error("can't open {path}: {why}")]
+    Open {
+        /// Which.
+        path: String,
+        /// What the kernel said.
+        why: std::io::Error,
+    },
+    /// The landlock ruleset can't be made.
+    #[error("can't make the landlock ruleset (landlock_create_ruleset): {0}")]
+    Landlock(#[from] landlock::RulesetError),
+    /// Something that the plan names is not known here.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+pub(super) fn c_string(text: &str, what: &str) -> Result<CString, PrepareError> {
+    CString::new(text).map_err(|_| PrepareError::Nul { what: what.into() })
+}
+
+/// Streams that replace the caller's, for 0, 1 and 2; `None` keeps what is inherited.
+pub type Streams = [Option<OwnedFd>; 3];
+
+/// Makes everything ready.
+pub fn prepare(
+    plan: &Plan,
+    stdio: Streams,
+    gate: Option<StartGate>,
+) -> Result<Prepared, PrepareError> {
+    let process = &plan.process;
+    let mut labels = Labels::default();
+    let mounts = mounts::compile(plan, &mut labels)?;
+    let user = plan.namespaces.user.as_ref();
+    let joins = joins(plan)?;
+    let sysctl = sysctl(plan, &mut labels)?;
+    let capability = |name: &String| {
+        format!("CAP_{name}")
+            .parse::<caps::Capability>()
+            .map_err(|_| PrepareError::Unknown(format!("{name}: a capability unknown here")))
+    };
+    let set = |names: &Vec<String>| names.iter().map(capability).collect::<Result<_, _>>();
+    let sets = &plan.capabilities.sets;
+    let bounding: caps::CapsHashSet = set(&sets.bounding)?;
+    let mut bounding_drop: Vec<_> = caps::runtime::procfs_all_supported(None)
+        .unwrap_or_else(|_| caps::all())
+        .into_iter()
+        .filter(|c| !bounding.contains(c))
+        .collect();
+    bounding_drop.sort_by_key(|c| c.index());
+    let child = ChildWork {
+        slots: Slots::new(mounts.slots),
+        doors: Vec::new(),
+        new_cgroup_namespace: plan.namespaces.is_new(NamespaceKind::Cgroup),
+        received: mounts.received,
+        ops: mounts.child,
+        become_root: user.is_some_and(|u| u.by == MapWriter::Launcher && u.outside_uid(0).is_some()),
+        pivot: plan.namespaces.is_new(NamespaceKind::Mount),
+        sysctl,
+        hostname: plan.namespaces.hostname.as_deref().map(|h| c_string(h, "/hostname")).transpose()?,
+        domainname: plan.namespaces.domainname.as_deref().map(|d| c_string(d, "/domainname")).transpose()?,
+        loopback: plan.network.loopback == Loopback::Up,
+        rlimits: rlimits(process, &mut labels)?,
+        keyring: c_string(&format!("cofferdam-{}", plan.name), "the name")?,
+        program: c_string(process.program.path.relative(), "the program")?,
+        argv: strings(&process.program.args, "/process/args")?,
+        envp: strings(&process.env, "/process/env")?,
+        exec_fd: i32::try_from(process.exec_fd).unwrap_or(1024),
+        cwd: c_string(process.cwd.relative(), "/process/cwd")?,
+        umask: process.umask,
+        uid: process.uid,
+        gid: process.gid,
+        groups: process.groups.clone(),
+        bounding_drop,
+        sets: CapSets {
+            permitted: set(&sets.permitted)?,
+            effective: set(&sets.effective)?,
+            inheritable: set(&sets.inheritable)?,
+            ambient: sets.ambient.iter().map(capability).collect::<Result<_, _>>()?,
+        },
+        securebits: plan.capabilities.securebits,
+        mdwe: plan.seccomp.write_execute == WriteExecute::Denied,
+        speculation: process.speculation == Speculation::ForceDisabled,
+        landlock: landlock_ruleset(&plan.landlock, &process.exec, &mut labels)?,
+        filters: plan.seccomp.filters.iter().map(|f| f.program.to_bpf()).collect(),
+        dumpable: process.dumpable,
+        parent_death: process.parent_death == ParentDeath::Kill,
+        stdio,
+        gate,
+    };
+    debug_assert!(process.stdio == Stdio::NoTerminal || child.stdio.iter().all(Option::is_none));
+    Ok(Prepared {
+        clone_flags: clone_flags(plan),
+        joins,
+        user: user.map(maps),
+        launcher_ops: mounts.launcher,
+        child,
+        labels,
+        oom_score_adj: process.oom_score_adj,
+    })
+}
+
+fn clone_flags(plan: &Plan) -> u64 {
+    // The cgroup namespace is made once the child is in its cgroup: that is its root.
+    let by_clone = plan.namespaces.new.iter().filter(|kind| **kind != NamespaceKind::Cgroup);
+    by_clone.map(|kind| flag_of(*kind) as u64).fold(0, |a, b| a | b)
+}
+
+fn flag_of(kind: NamespaceKind) -> i32 {
+    match kind {
+        NamespaceKind::User => libc::CLONE_NEWUSER,
+        NamespaceKind::Mount => libc::CLONE_NEWNS,
+        NamespaceKind::Pid => libc::CLONE_NEWPID,
+        NamespaceKind::Network => libc::CLONE_NEWNET,
+        NamespaceKind::Ipc => libc::CLONE_NEWIPC,
+        NamespaceKind::Uts => libc::CLONE_NEWUTS,
+        NamespaceKind::Cgroup => libc::CLONE_NEWCGROUP,
+        NamespaceKind::Time => 0x80, // CLONE_NEWTIME
+    }
+}
+
+fn joins(plan: &Plan) -> Result<Vec<(OwnedFd, i32)>, PrepareError> {
+    plan.namespaces
+        .joined
+        .iter()
+        .map(|(kind, path)| {
+            std::fs::File::open(path.as_path())
+                .map(|file| (OwnedFd::from(file), flag_of(*kind)))
+                .map_err(|why| PrepareError::Open { path: path.to_string(), why })
+        })
+        .collect()
+}
+
+fn maps(user: &UserMap) -> Maps {
+    let text = |maps: &[crate::policy::IdMap]| {
+        maps.iter()
+            .map(|m| format!("{} {} {}\n", m.inside, m.outside, m.count))
+            .collect::<String>()
+    };
+    Maps {
+        uids: text(&user.uids),
+        gids: text(&user.gids),
+        deny_setgroups: user.by == MapWriter::OwnId,
+    }
+}
+
+fn strings(list: &[String], what: &str) -> Result<ExecStrings, PrepareError> {
+    let all: Result<Vec<CString>, _> = list.iter().map(|s| c_string(s, what)).collect();
+    Ok(ExecStrings::new(all?))
+}
+
+fn sysctl(plan: &Plan, labels: &mut Labels) -> Result<Vec<(CString, CString)>, PrepareError> {
+    plan.network
+        .sysctl
+        .iter()
+        .map(|(file, value)| {
+            labels.sysctl.push(file.clone());
+            Ok((c_string(&format!("sys/{file}"), file)?, c_string(value, file)?))
+        })
+        .collect()
+}
+
+const RLIMIT_KINDS: [(&str, u32); 16] = [
+    ("cpu", libc::RLIMIT_CPU),
+    ("fsize", libc::RLIMIT_FSIZE),
+    ("data", libc::RLIMIT_DATA),
+    ("stack", libc::RLIMIT_STACK),
+    ("core", libc::RLIMIT_CORE),
+    ("rss", libc::RLIMIT_RSS),
+    ("nproc", libc::RLIMIT_NPROC),
+    ("nofile", libc::RLIMIT_NOFILE),
+    ("memlock", libc::RLIMIT_MEMLOCK),
+    ("as", libc::RLIMIT_AS),
+    ("locks", libc::RLIMIT_LOCKS),
+    ("sigpending", libc::RLIMIT_SIGPENDING),
+    ("msgqueue", libc::RLIMIT_MSGQUEUE),
+    ("nice", libc::RLIMIT_NICE),
+    ("rtprio", libc::RLIMIT_RTPRIO),
+    ("rttime", libc::RLIMIT_RTTIME),
+];
+
+fn rlimits(process: &ProcessPlan, labels: &mut Labels) -> Result<Vec<(i32, u64, u64)>, PrepareError> {
+    let number = |kind: &str| {
+        RLIMIT_KINDS
+            .iter()
+            .find(|(name, _)| *name == kind)
+            .map(|(_, n)| *n as i32)
+            .ok_or_else(|| PrepareError::Unknown(format!("{kind}: a resource limit unknown here")))
+    };
+    let mut out = Vec::new();
+    // The descriptor limit comes last: what is opened before must not fall under it.
+    let (last, first): (Vec<_>, Vec<_>) = process.rlimits.iter().partition(|r| r.kind == "nofile");
+    for limit in first.into_iter().chain(last) {
+        out.push((number(&limit.kind)?, limit.soft, limit.hard));
+        labels.limits.push(limit.kind.clone());
+    }
+    if !process.rlimits.iter().any(|r| r.kind == "nofile") {
+        let n = u64::from(process.exec_fd);
+        out.push((libc::RLIMIT_NOFILE as i32, n, n));
+        labels.limits.push("nofile".into());
+    }
+    Ok(out)
+}
+
+fn abi(number: u32) -> ABI {
+    ABI::from(i32::try_from(number).unwrap_or(0))
+}
+
+fn landlock_ruleset(
+    plan: &LandlockPlan,
+    exec: &Exec,
+    labels: &mut Labels,
+) -> Result<Option<(RulesetCreated, Vec<(CString, BitFlags<AccessFs>, bool)>)>, PrepareError> {
+    if plan.abi == 0 {
+        return Ok(None);
+    }
+    let abi = abi(plan.abi);
+    let all = AccessFs::from_all(abi);
+    let mut ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(all)?;
+    if plan.ports.is_some() {
+        ruleset = ruleset.handle_access(AccessNet::from_all(ABI::V4))?;
+    }
+    if plan.scoped != Scoped::None {
+        ruleset = ruleset.scope(Scope::from_all(ABI::V6))?;
+    }
+    let mut created = ruleset.create()?;
+    for port in plan.ports.iter().flatten() {
+        created = created.add_rule(NetPort::new(*port, AccessNet::from_all(ABI::V4)))?;
+    }
+    let mut rules = Vec::new();
+    for rule in &plan.paths {
+        labels.rules.push(format!("{} ({:?})", rule.path, rule.access));
+        let access = rights(rule.access, all, exec);
+        // A listed program need not be in every image.
+        let optional = rule.access == Access::Execute && matches!(exec, Exec::Listed(_));
+        rules.push((c_string(rule.path.relative(), "a path")?, access, optional));
+    }
+    Ok(Some((created, rules)))
+}
+
+fn rights(access: Access, all: BitFlags<AccessFs>, exec: &Exec) -> BitFlags<AccessFs> {
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    let devices = AccessFs::MakeChar | AccessFs::MakeBlock;
+    let wanted = match access {
+        Access::Read => read,
+        Access::Execute => AccessFs::Execute | AccessFs::ReadFile,
+        Access::ExecuteTree => AccessFs::Execute | read,
+        Access::Write if *exec == Exec::Any => all,
+        Access::Write => all & !(AccessFs::Execute | devices | AccessFs::IoctlDev),
+        Access::Devices => read | AccessFs::WriteFile | AccessFs::IoctlDev,
+    };
+    wanted & all
+}

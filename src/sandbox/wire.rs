@@ -1,0 +1,137 @@
+//! The words between launcher and child, over one SOCK_SEQPACKET pair.
+//!
+//! ```text
+//! launcher                              child
+//!    |-- Mounts + descriptors --------->|   as often as needed
+//!    |-- Go ---------------------------->|   ids mapped, cgroups joined
+//!    |<------------------- Report::Ready |   locked down; or the step that failed
+//!    |   reads /proc/PID, compares       |
+//!    |-- Exec -------------------------->|   run: executes; the socket closes by itself
+//!    |-- Hold -------------------------->|   create: waits at the gate (a FIFO) until `start`
+//!    |<-------------------- Report::Held |
+//! ```
+//! The launcher's end closing at any point ends the child.
+
+use nix::errno::Errno;
+
+/// Launcher to child.
+pub const MOUNTS: u8 = b'M';
+/// Everything outside is done.
+pub const GO: u8 = b'G';
+/// Execute.
+pub const EXEC: u8 = b'X';
+/// Wait at the gate.
+pub const HOLD: u8 = b'H';
+
+/// Child to launcher: eight bytes, no text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What it was doing.
+    pub step: Step,
+    /// Which of several (a mount, a limit).
+    pub index: u16,
+    /// What the kernel said; 0 when it went well.
+    pub errno: i32,
+}
+
+macro_rules! steps {
+    ($($name:ident = $text:literal,)*) => {
+        /// Where the child is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u16)]
+        pub enum Step { $(#[doc = $text] $name,)* }
+
+        impl Step {
+            const ALL: &'static [Step] = &[$(Step::$name,)*];
+
+            /// What was tried, for the sentence.
+            pub fn tried(self) -> &'static str {
+                match self { $(Step::$name => $text,)* }
+            }
+        }
+    };
+}
+
+steps! {
+    Ready = "locked down and waiting",
+    Held = "waiting at the gate",
+    Receive = "receive the mounts from the launcher (recvmsg)",
+    Mark = "become non-dumpable, leave the session (prctl, setsid)",
+    Cgroup = "enter its cgroup and a cgroup namespace (write, unshare)",
+    Sysctl = "set a kernel parameter through a private procfs (fsmount, openat2, write)",
+    BecomeRoot = "take id 0 of the new user namespace (setresuid)",
+    Mount = "make or attach a mount",
+    Pivot = "make the new root the root (pivot_root)",
+    OldRoot = "detach the host's root (umount2)",
+    Hostname = "set the host name (sethostname)",
+    Loopback = "bring the loopback interface up (SIOCSIFFLAGS)",
+    Limit = "set a resource limit (setrlimit)",
+    Keyring = "take a session keyring of its own (keyctl)",
+    Program = "open the program",
+    ProgramFd = "put the program at its descriptor (dup3)",
+    Cwd = "enter the working directory (fchdir)",
+    CwdOutside = "check the working directory: it lies outside the root",
+    Landlock = "restrict itself with landlock",
+    Bounding = "drop a capability from the bounding set (prctl)",
+    Securebits = "lock the securebits (prctl)",
+    Groups = "set the supplementary groups (setgroups)",
+    Gid = "set the group id (setresgid)",
+    Uid = "set the user id (setresuid)",
+    Capabilities = "set the capability sets (capset)",
+    NoNewPrivs = "set no_new_privs (prctl)",
+    Mdwe = "deny memory that is writable and executable (prctl PR_SET_MDWE)",
+    ParentDeath = "tie itself to the launcher (prctl PR_SET_PDEATHSIG)",
+    Stdio = "connect the standard streams (dup2)",
+    Seccomp = "load the system call filter (seccomp)",
+    Wait = "wait for the word to start",
+    Exec = "execute the program (execveat)",
+    Terminal = "make the terminal",
+}
+
+impl Report {
+    /// All went well, up to `step`.
+    pub fn at(step: Step) -> Self {
+        Self { step, index: 0, errno: 0 }
+    }
+
+    /// As sent.
+    pub fn bytes(self) -> [u8; 8] {
+        let mut out = [0; 8];
+        out[..2].copy_from_slice(&(self.step as u16).to_le_bytes());
+        out[2..4].copy_from_slice(&self.index.to_le_bytes());
+        out[4..].copy_from_slice(&self.errno.to_le_bytes());
+        out
+    }
+
+    /// From what was received.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let bytes: [u8; 8] = bytes.try_into().ok()?;
+        let step = usize::from(u16::from_le_bytes([bytes[0], bytes[1]]));
+        Some(Self {
+            step: *Step::ALL.get(step)?,
+            index: u16::from_le_bytes([bytes[2], bytes[3]]),
+            errno: i32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
+        })
+    }
+
+    /// The kernel's answer.
+    pub fn errno(self) -> Errno {
+        Errno::from_raw(self.errno)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_survive_the_wire() {
+        for (number, step) in Step::ALL.iter().enumerate() {
+            assert_eq!(*step as usize, number);
+            let report = Report { step: *step, index: 513, errno: libc::EPERM };
+            assert_eq!(Report::parse(&report.bytes()), Some(report));
+        }
+        assert_eq!(Report::parse(&[0xff; 8]), None);
+        assert_eq!(Report::parse(&[0; 7]), None);
+    }
+}

@@ -1,0 +1,331 @@
+//! What the root and the mount sources look like: existence, kinds, the program's nature.
+//!
+//! Reads through descriptors that can't leave the root, follows no magic link, creates and decides nothing.
+//! Called once between `policy::decide` and `plan::plan`, which then needs no look of its own.
+
+use crate::paths::{GuestPath, HostPath};
+use crate::policy::{Grant, MountSource, RootSource};
+use crate::sys::fs::{Resolve, fs_magic, open_in_root};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{Mode, SFlag, fstat};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+pub use program::{Program, ProgramError, Shape};
+
+mod program;
+
+/// Facts about the bundle's files.
+#[derive(Clone, Debug, Serialize)]
+pub struct Survey {
+    /// The root folder; `None` for the embedded one.
+    pub root: Option<Node>,
+    /// Each path that something will be attached to or hidden at.
+    pub targets: BTreeMap<GuestPath, Target>,
+    /// Each bind source.
+    pub sources: BTreeMap<HostPath, Source>,
+    /// The program, or why it can't be run.
+    pub program: Result<Program, ProgramError>,
+    /// Folders of the host's root that a service has no business in (only for `--rootfs /`).
+    pub hidden: Vec<(GuestPath, Kind)>,
+}
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Folder.
+    Dir,
+    /// Regular file.
+    File,
+    /// Device, socket, pipe.
+    Special,
+}
+
+/// A file or folder, opened once and looked at through its descriptor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Node {
+    /// What it is.
+    pub kind: Kind,
+    /// statfs magic of its file system.
+    pub magic: i64,
+    /// Device number of its file system: (major, minor).
+    pub device: (u32, u32),
+}
+
+/// A path inside the root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// Not there.
+    Missing,
+    /// There; `at` is the path without symbolic links.
+    Present {
+        /// Resolved path.
+        at: GuestPath,
+        /// What it is.
+        kind: Kind,
+    },
+    /// Can't be looked up (a magic link, a loop, no permission): errno as text.
+    Blocked(String),
+}
+
+/// A path on the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// There.
+    Present(Node),
+    /// Not there or not to be opened: errno as text.
+    Absent(String),
+}
+
+/// A root that paths are looked up in, bind mounts of the grant included.
+pub struct View<'a> {
+    root: Option<OwnedFd>,
+    grant: &'a Grant,
+}
+
+fn node(fd: &OwnedFd) -> Result<Node, Errno> {
+    let stat = fstat(fd)?;
+    Ok(Node {
+        kind: kind_of(stat.st_mode),
+        magic: fs_magic(fd.as_fd())?,
+        device: (
+            nix::sys::stat::major(stat.st_dev) as u32,
+            nix::sys::stat::minor(stat.st_dev) as u32,
+        ),
+    })
+}
+
+fn kind_of(mode: u32) -> Kind {
+    match SFlag::from_bits_truncate(mode) & SFlag::S_IFMT {
+        SFlag::S_IFDIR => Kind::Dir,
+        SFlag::S_IFREG => Kind::File,
+        _ => Kind::Special,
+    }
+}
+
+fn open_host(path: &HostPath) -> Result<OwnedFd, Errno> {
+    open(
+        path.as_path(),
+        OFlag::O_PATH | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
+}
+
+impl<'a> View<'a> {
+    /// Opens the grant's root.
+    pub fn open(grant: &'a Grant) -> Result<Self, (HostPath, Errno)> {
+        let path = match &grant.root.source {
+            RootSource::Embedded => None,
+            RootSource::Host => Some(HostPath::trusted("/")),
+            RootSource::Dir(dir) => Some(dir.clone()),
+        };
+        let root = match path {
+            None => None,
+            Some(path) => Some(open_host(&path).map_err(|errno| (path, errno))?),
+        };
+        Ok(Self { root, grant })
+    }
+
+    /// Opens `path` (O_PATH) as the container will see it, through the last bind mount above it.
+    pub fn lookup(&self, path: &GuestPath) -> Result<(OwnedFd, GuestPath), Errno> {
+        let above = self
+            .grant
+            .mounts
+            .iter()
+            .rev()
+            .find(|m| path.is_at_or_below(&m.target) && m.target != GuestPath::root());
+        let (base, rest, prefix) = match above {
+            None => {
+                let root = self.root.as_ref().ok_or(Errno::ENOENT)?;
+                (root.try_clone().map_err(|_| Errno::EMFILE)?, path.clone(), GuestPath::root())
+            }
+            Some(mount) => match &mount.source {
+                MountSource::Bind { path: source, .. } => {
+                    let rest = &path.as_str()[mount.target.as_str().len()..];
+                    let rest = GuestPath::parse(if rest.is_empty() { "/" } else { rest })
+                        .map_err(|_| Errno::EINVAL)?;
+                    let base = open_host(source)?;
+                    if rest == GuestPath::root() {
+                        return Ok((base, path.clone()));
+                    }
+                    (base, rest, mount.target.clone())
+                }
+                _ if *path == mount.target => return Err(Errno::EISDIR),
+                _ => return Err(Errno::ENOENT),
+            },
+        };
+        let text = CString::new(rest.relative()).map_err(|_| Errno::EINVAL)?;
+        let fd = open_in_root(base.as_fd(), &text, libc::O_PATH, 0, Resolve::InRoot)?;
+        let at = resolved(&base, &fd)?;
+        Ok((fd, prefix.join(at.as_str().trim_start_matches('/'))))
+    }
+}
+
+/// The path of `fd` below `base`, as the kernel knows both.
+fn resolved(base: &OwnedFd, fd: &OwnedFd) -> Result<GuestPath, Errno> {
+    let read = |fd: &OwnedFd| nix::fcntl::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()).as_str());
+    let (base, full) = (read(base)?, read(fd)?);
+    let (base, full) = (
+        base.to_str().ok_or(Errno::EILSEQ)?,
+        full.to_str().ok_or(Errno::EILSEQ)?,
+    );
+    let rest = if base == "/" { Some(full) } else { full.strip_prefix(base) };
+    match rest {
+        Some("") => Ok(GuestPath::root()),
+        Some(rest) => GuestPath::parse(rest).map_err(|_| Errno::EINVAL),
+        None => Err(Errno::EXDEV),
+    }
+}
+
+impl Survey {
+    /// Looks at everything the plan will need to know.
+    pub fn take(grant: &Grant) -> Result<Self, (HostPath, Errno)> {
+        let view = View::open(grant)?;
+        let root = match &view.root {
+            Some(fd) => Some(node(fd).map_err(|e| (HostPath::trusted("/"), e))?),
+            None => None,
+        };
+        let hidden = match grant.root.source {
+            RootSource::Host => hidden_on_host(),
+            _ => Vec::new(),
+        };
+        let mut targets = BTreeMap::new();
+        let wanted = grant.mounts.iter().map(|m| &m.target);
+        let wanted = wanted.chain(&grant.masked_paths).chain(&grant.readonly_paths);
+        for path in wanted.chain(std::iter::once(&grant.process.cwd)) {
+            if !targets.contains_key(path) {
+                targets.insert(path.clone(), view.target(path));
+            }
+        }
+        let mut sources = BTreeMap::new();
+        for mount in &grant.mounts {
+            if let MountSource::Bind { path, .. } = &mount.source {
+                sources.insert(path.clone(), source(path));
+            }
+        }
+        for secret in &grant.secrets {
+            sources.insert(secret.source.clone(), source(&secret.source));
+        }
+        let program = program::find(grant, &view, &hidden);
+        Ok(Self {
+            root,
+            targets,
+            sources,
+            program,
+            hidden,
+        })
+    }
+}
+
+fn source(path: &HostPath) -> Source {
+    match open_host(path).and_then(|fd| node(&fd)) {
+        Ok(node) => Source::Present(node),
+        Err(errno) => Source::Absent(errno.desc().into()),
+    }
+}
+
+impl View<'_> {
+    fn target(&self, path: &GuestPath) -> Target {
+        let Some(root) = &self.root else {
+            return Target::Missing;
+        };
+        let Ok(text) = CString::new(path.relative()) else {
+            return Target::Blocked("a NUL byte in the path".into());
+        };
+        let opened = open_in_root(root.as_fd(), &text, libc::O_PATH, 0, Resolve::InRoot)
+            .and_then(|fd| Ok((resolved(root, &fd)?, node(&fd)?.kind)));
+        match opened {
+            Ok((at, kind)) => Target::Present { at, kind },
+            Err(Errno::ENOENT) if !self.is_dangling(root, path) => Target::Missing,
+            Err(Errno::ENOENT) => Target::Blocked("a symbolic link that leads nowhere".into()),
+            Err(errno) => Target::Blocked(errno.desc().into()),
+        }
+    }
+
+    /// Whether some component of a missing path is a link to nowhere: nothing may be made behind it.
+    fn is_dangling(&self, root: &OwnedFd, path: &GuestPath) -> bool {
+        let mut at = path.clone();
+        while at != GuestPath::root() {
+            let Ok(text) = CString::new(at.relative()) else {
+                return true;
+            };
+            let flags = libc::O_PATH | libc::O_NOFOLLOW;
+            if open_in_root(root.as_fd(), &text, flags, 0, Resolve::InRoot).is_ok() {
+                // The nearest thing that exists: a link here is what the lookup failed on.
+                return open_in_root(root.as_fd(), &text, libc::O_PATH, 0, Resolve::InRoot).is_err();
+            }
+            at = at.parent();
+        }
+        false
+    }
+}
+
+/// Top-level folders that hold programs and their configuration; everything else of the host is hidden.
+const HOST_KEPT: [&str; 9] = [
+    "bin", "etc", "lib", "lib32", "lib64", "libx32", "opt", "sbin", "usr",
+];
+
+/// What below /etc is a secret by its nature, where it exists.
+const HOST_SECRETS: [&str; 28] = [
+    "/etc/shadow",
+    "/etc/shadow-",
+    "/etc/gshadow",
+    "/etc/gshadow-",
+    "/etc/security/opasswd",
+    "/etc/sudoers",
+    "/etc/sudoers.d",
+    "/etc/ssh",
+    "/etc/ssl/private",
+    "/etc/pki/tls/private",
+    "/etc/letsencrypt",
+    "/etc/krb5.keytab",
+    "/etc/wireguard",
+    "/etc/openvpn",
+    "/etc/ipsec.secrets",
+    "/etc/ipsec.d",
+    "/etc/swanctl",
+    "/etc/NetworkManager/system-connections",
+    "/etc/ppp",
+    "/etc/wpa_supplicant",
+    "/etc/docker",
+    "/etc/containers",
+    "/etc/kubernetes",
+    "/etc/rancher",
+    "/etc/cofferdam",
+    "/etc/cloud",
+    "/etc/apt/auth.conf.d",
+    "/etc/polkit-1",
+];
+
+fn hidden_on_host() -> Vec<(GuestPath, Kind)> {
+    let mut out = Vec::new();
+    let entries = std::fs::read_dir("/").into_iter().flatten().flatten();
+    for entry in entries {
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        let Ok(kind) = entry.file_type() else { continue };
+        // proc, dev and sys get mounts of their own or an empty folder like the rest.
+        if kind.is_symlink() || HOST_KEPT.contains(&name.as_str()) {
+            continue;
+        }
+        if let Ok(path) = GuestPath::parse(&format!("/{name}")) {
+            out.push((path, if kind.is_dir() { Kind::Dir } else { Kind::File }));
+        }
+    }
+    for secret in HOST_SECRETS {
+        if let (Ok(path), Ok(meta)) = (GuestPath::parse(secret), std::fs::symlink_metadata(secret)) {
+            if !meta.is_symlink() {
+                out.push((path, if meta.is_dir() { Kind::Dir } else { Kind::File }));
+            }
+        }
+    }
+    out.sort_by(|a, b| a.0.cmp(&b.0));
+    out
+}

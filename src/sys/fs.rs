@@ -1,0 +1,132 @@
+//! Path resolution that can't leave a root (openat2, Linux 5.6), and the few file calls nix lacks.
+
+use super::check;
+use nix::errno::Errno;
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// How `openat2` resolves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolve {
+    /// Inside this root; symbolic links are followed within it, magic links never.
+    InRoot,
+    /// The same, and no symbolic link in any component.
+    NoSymlinks,
+    /// Inside this root and on this file system only.
+    NoCrossing,
+}
+
+const NO_XDEV: u64 = 0x01;
+const NO_MAGICLINKS: u64 = 0x02;
+const NO_SYMLINKS: u64 = 0x04;
+const IN_ROOT: u64 = 0x10;
+
+#[repr(C)]
+struct OpenHow {
+    flags: u64,
+    mode: u64,
+    resolve: u64,
+}
+
+/// Opens `path` with `root` as its root folder. EAGAIN (a rename raced with `..`) is tried 128 times.
+pub fn open_in_root(
+    root: BorrowedFd<'_>,
+    path: &CStr,
+    flags: i32,
+    mode: u32,
+    resolve: Resolve,
+) -> Result<OwnedFd, Errno> {
+    let how = OpenHow {
+        flags: (flags | libc::O_CLOEXEC) as u64,
+        mode: u64::from(mode),
+        resolve: IN_ROOT
+            | NO_MAGICLINKS
+            | match resolve {
+                Resolve::InRoot => 0,
+                Resolve::NoSymlinks => NO_SYMLINKS,
+                Resolve::NoCrossing => NO_XDEV | NO_SYMLINKS,
+            },
+    };
+    let mut tries = 0;
+    loop {
+        // SAFETY: `how` is a valid struct open_how of the size given; the path is NUL-terminated; both only read.
+        let fd = unsafe {
+            libc::syscall(
+                libc::SYS_openat2,
+                root.as_raw_fd(),
+                path.as_ptr(),
+                &how as *const OpenHow,
+                size_of::<OpenHow>(),
+            )
+        };
+        match check(fd) {
+            // SAFETY: the kernel has just handed us this descriptor; nobody else has it.
+            Ok(fd) => return Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) }),
+            Err(Errno::EAGAIN | Errno::EINTR) if tries < 128 => tries += 1,
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Marks every descriptor from `first` on close-on-exec (Linux 5.11).
+pub fn cloexec_from(first: u32) -> Result<(), Errno> {
+    const CLOSE_RANGE_CLOEXEC: libc::c_long = 4;
+    // SAFETY: plain integers; no descriptor is closed, so no owner is surprised.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            first as libc::c_long,
+            u32::MAX as libc::c_long,
+            CLOSE_RANGE_CLOEXEC,
+        )
+    })
+    .map(drop)
+}
+
+/// Duplicates `fd` to the number `to`, close-on-exec. Whatever had that number is closed.
+pub fn dup_to(fd: BorrowedFd<'_>, to: i32) -> Result<(), Errno> {
+    // SAFETY: `to` is chosen by the plan above every descriptor that anything owns, or is one of 0, 1, 2.
+    check(unsafe { libc::dup3(fd.as_raw_fd(), to, libc::O_CLOEXEC) as libc::c_long }).map(drop)
+}
+
+/// Duplicates `fd` to 0, 1 or 2, open across exec.
+pub fn dup_to_stdio(fd: BorrowedFd<'_>, to: i32) -> Result<(), Errno> {
+    debug_assert!((0..3).contains(&to));
+    // SAFETY: 0, 1 and 2 are the standard streams; the program gets the new ones.
+    check(unsafe { libc::dup2(fd.as_raw_fd(), to) as libc::c_long }).map(drop)
+}
+
+/// fchdir(2).
+pub fn fchdir(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: a plain integer.
+    check(unsafe { libc::fchdir(fd.as_raw_fd()) as libc::c_long }).map(drop)
+}
+
+/// Brings the loopback interface of the current network namespace up.
+pub fn loopback_up() -> Result<(), Errno> {
+    // SAFETY: plain integers; the new descriptor is owned below.
+    let fd = check(unsafe {
+        libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) as libc::c_long
+    })?;
+    // SAFETY: the kernel has just handed us this descriptor.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    // SAFETY: an all-zero ifreq is a valid value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_name[0] = b'l' as libc::c_char;
+    request.ifr_name[1] = b'o' as libc::c_char;
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: SIOCSIFFLAGS reads an ifreq, which `request` is.
+    check(unsafe {
+        libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &mut request) as libc::c_long
+    })
+    .map(drop)
+}
+
+/// The file system type of `fd` (statfs f_type).
+pub fn fs_magic(fd: BorrowedFd<'_>) -> Result<i64, Errno> {
+    // SAFETY: an all-zero statfs is a valid value of that plain struct.
+    let mut out: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: `out` is writable and of the right type.
+    check(unsafe { libc::fstatfs(fd.as_raw_fd(), &mut out) as libc::c_long })?;
+    Ok(out.f_type as i64)
+}

@@ -1,0 +1,302 @@
+//! Making, marking, joining and signalling processes: clone3, prctl, execveat, keyctl, pidfd.
+
+use super::check;
+use nix::errno::Errno;
+use std::ffi::{CStr, CString, c_char};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// Proof that the process had one thread when it was looked at: fork is only sound then,
+/// for another thread may hold a lock (malloc's, stdio's) that the child would wait for for ever.
+pub struct SingleThreaded(());
+
+impl SingleThreaded {
+    /// Counts the threads of this process.
+    pub fn prove() -> Option<Self> {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let line = status.lines().find_map(|l| l.strip_prefix("Threads:"))?;
+        (line.trim() == "1").then_some(Self(()))
+    }
+}
+
+/// Which side of the fork we are on.
+pub enum Side {
+    /// In the child. It must not return from the caller's stack frame: it ends in exec or `exit_now`.
+    Child,
+    /// In the parent, with the child's pid and pidfd.
+    Parent {
+        /// Process id as the parent sees it.
+        pid: i32,
+        /// Refers to the child however pids are reused.
+        pidfd: OwnedFd,
+    },
+}
+
+/// clone3 with new namespaces (`flags`, CLONE_NEW*), optionally straight into a cgroup v2.
+pub fn clone_child(
+    _proof: &SingleThreaded,
+    flags: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+) -> Result<Side, Errno> {
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    let mut pidfd: RawFd = -1;
+    // SAFETY: an all-zero clone_args is a valid value.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = flags | libc::CLONE_PIDFD as u64;
+    args.pidfd = &mut pidfd as *mut RawFd as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
+    if let Some(fd) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = fd.as_raw_fd() as u64;
+    }
+    // SAFETY: no CLONE_VM, so the child has its own copy of memory and stack; one thread (the proof), so no lock is
+    // held; `args` is valid and of the size given; the kernel writes one descriptor to `pidfd`.
+    let pid = check(unsafe {
+        libc::syscall(
+            libc::SYS_clone3,
+            &mut args as *mut libc::clone_args,
+            size_of::<libc::clone_args>(),
+        )
+    })?;
+    if pid == 0 {
+        return Ok(Side::Child);
+    }
+    // SAFETY: the kernel has just handed us this descriptor.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Side::Parent {
+        pid: pid as i32,
+        pidfd,
+    })
+}
+
+/// `_exit` at once: no destructors, no buffers.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: never returns, takes a plain integer.
+    unsafe { libc::_exit(code) }
+}
+
+/// NULL-terminated pointer arrays for exec, made before the fork.
+pub struct ExecStrings {
+    strings: Vec<CString>,
+    pointers: Vec<*const c_char>,
+}
+
+impl ExecStrings {
+    /// Keeps the strings and points at them.
+    pub fn new(strings: Vec<CString>) -> Self {
+        let mut pointers: Vec<*const c_char> = strings.iter().map(|s| s.as_ptr()).collect();
+        pointers.push(std::ptr::null());
+        Self { strings, pointers }
+    }
+
+    /// The strings.
+    pub fn strings(&self) -> &[CString] {
+        &self.strings
+    }
+}
+
+/// execveat(fd, "", argv, envp, AT_EMPTY_PATH): returns only on failure.
+pub fn exec_fd(fd: RawFd, argv: &ExecStrings, envp: &ExecStrings) -> Errno {
+    // SAFETY: both arrays are NULL-terminated and point at strings that they own.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            fd,
+            c"".as_ptr(),
+            argv.pointers.as_ptr(),
+            envp.pointers.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    Errno::last()
+}
+
+/// execve(path): for programs found by path under templates that allow exec. Returns only on failure.
+pub fn exec_path(path: &CStr, argv: &ExecStrings, envp: &ExecStrings) -> Errno {
+    // SAFETY: both arrays are NULL-terminated and point at strings that they own.
+    unsafe { libc::execve(path.as_ptr(), argv.pointers.as_ptr(), envp.pointers.as_ptr()) };
+    Errno::last()
+}
+
+/// prctl(2) with integer arguments.
+pub fn prctl(option: i32, a: u64, b: u64, c: u64, d: u64) -> Result<i64, Errno> {
+    // SAFETY: the options used by the callers (no_new_privs, dumpable, securebits, keepcaps, pdeathsig, MDWE,
+    // speculation, capability sets) take plain integers.
+    check(unsafe { libc::prctl(option, a, b, c, d) as libc::c_long }).map(|v| v as i64)
+}
+
+/// A session keyring of one's own, so that no key of the caller's session is inherited.
+pub fn join_new_keyring(name: &CStr) -> Result<(), Errno> {
+    const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
+    // SAFETY: NUL-terminated string, only read.
+    check(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()) })
+        .map(drop)
+}
+
+/// Loads a seccomp filter for this thread.
+pub fn seccomp_load(filter: &[seccompiler::sock_filter], flags: u64) -> Result<(), Errno> {
+    #[repr(C)]
+    struct Fprog {
+        len: u16,
+        filter: *const seccompiler::sock_filter,
+    }
+    let program = Fprog {
+        len: u16::try_from(filter.len()).map_err(|_| Errno::E2BIG)?,
+        filter: filter.as_ptr(),
+    };
+    // SAFETY: `program` describes a slice that outlives the call; the kernel copies it.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER as libc::c_long,
+            flags as libc::c_long,
+            &program as *const Fprog,
+        )
+    })
+    .map(drop)
+}
+
+/// Sends a signal to the process behind a pidfd.
+pub fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
+    // SAFETY: plain integers and a null siginfo.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            signal as libc::c_long,
+            std::ptr::null::<libc::siginfo_t>(),
+            0 as libc::c_long,
+        )
+    })
+    .map(drop)
+}
+
+/// A pidfd of a process that is not a child of ours.
+pub fn pidfd_open(pid: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: plain integers; the new descriptor is owned at once.
+    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::c_long, 0 as libc::c_long) })?;
+    // SAFETY: the kernel has just handed us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Enters a namespace.
+pub fn setns(fd: BorrowedFd<'_>, kind: i32) -> Result<(), Errno> {
+    // SAFETY: plain integers.
+    check(unsafe { libc::setns(fd.as_raw_fd(), kind) as libc::c_long }).map(drop)
+}
+
+/// Raw read: no allocation, no retry.
+pub fn read(fd: RawFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the buffer is writable for its length.
+    check(unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) as libc::c_long })
+        .map(|n| n as usize)
+}
+
+/// Raw write: no allocation, no retry.
+pub fn write(fd: RawFd, buffer: &[u8]) -> Result<usize, Errno> {
+    // SAFETY: the buffer is readable for its length.
+    check(unsafe { libc::write(fd, buffer.as_ptr().cast(), buffer.len()) as libc::c_long })
+        .map(|n| n as usize)
+}
+
+/// All signals unblocked and back to their default action: what a program expects at its start.
+pub fn reset_signals() -> Result<(), Errno> {
+    for signal in 1..=64 {
+        if signal == libc::SIGKILL || signal == libc::SIGSTOP || (32..34).contains(&signal) {
+            continue;
+        }
+        // SAFETY: SIG_DFL installs no handler; numbers 32 and 33 are libc's own and left out.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // SAFETY: an all-zero sigset_t is the empty set on Linux; the old set is not asked for.
+    unsafe {
+        let empty: libc::sigset_t = std::mem::zeroed();
+        check(libc::sigprocmask(libc::SIG_SETMASK, &empty, std::ptr::null_mut()) as libc::c_long)
+            .map(drop)
+    }
+}
+
+/// setgroups(2), setresgid(2), setresuid(2) as raw calls of this thread only.
+pub fn set_groups(groups: &[u32]) -> Result<(), Errno> {
+    // SAFETY: the pointer is valid for the length given.
+    check(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) }).map(drop)
+}
+
+/// Real, effective and saved group id.
+pub fn set_gid(gid: u32) -> Result<(), Errno> {
+    // SAFETY: plain integers. The raw call, since libc's wrapper signals other threads.
+    check(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) }).map(drop)
+}
+
+/// Real, effective and saved user id.
+pub fn set_uid(uid: u32) -> Result<(), Errno> {
+    // SAFETY: plain integers. The raw call, since libc's wrapper signals other threads.
+    check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
+}
+
+/// The parent's pid as the kernel says it (0: in another pid namespace, or gone).
+pub fn parent_pid() -> i32 {
+    // SAFETY: takes nothing, can't fail.
+    unsafe { libc::getppid() }
+}
+
+/// Allows any signal number up to 64 to be sent to a pid; used where no pidfd is to be had.
+pub fn kill(pid: i32, signal: i32) -> Result<(), Errno> {
+    // SAFETY: plain integers.
+    check(unsafe { libc::kill(pid, signal) as libc::c_long }).map(drop)
+}
+
+/// Peak resident set and other usage of this process, in KiB (ru_maxrss).
+pub fn max_rss_kib() -> i64 {
+    // SAFETY: an all-zero rusage is valid, and the call writes it.
+    unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
+        usage.ru_maxrss
+    }
+}
+
+/// Takes over a descriptor that was received and belongs to nobody yet.
+pub fn own(fd: RawFd) -> OwnedFd {
+    // SAFETY: the caller has just received this number from the kernel (SCM_RIGHTS) and hands it over.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// sethostname(2).
+pub fn set_hostname(name: &CStr) -> Result<(), Errno> {
+    // SAFETY: the pointer is valid for the length given.
+    check(unsafe { libc::sethostname(name.as_ptr(), name.to_bytes().len()) as libc::c_long }).map(drop)
+}
+
+/// setdomainname(2).
+pub fn set_domainname(name: &CStr) -> Result<(), Errno> {
+    // SAFETY: the pointer is valid for the length given.
+    check(unsafe { libc::setdomainname(name.as_ptr(), name.to_bytes().len()) as libc::c_long }).map(drop)
+}
+
+/// setrlimit(2) by number.
+pub fn set_rlimit(kind: i32, soft: u64, hard: u64) -> Result<(), Errno> {
+    let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+    // SAFETY: `limit` is a valid struct rlimit, only read.
+    check(unsafe { libc::setrlimit(kind as _, &limit) as libc::c_long }).map(drop)
+}
+
+/// The soft descriptor limit up to the hard one, so that the program's descriptor can be made.
+pub fn raise_nofile() -> Result<(), Errno> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is writable and of the right type.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) as libc::c_long })?;
+    set_rlimit(libc::RLIMIT_NOFILE as i32, limit.rlim_max, limit.rlim_max)
+}
+
+/// The current folder into `buffer`: its length, NUL not counted. The raw call, which shows "(unreachable)".
+pub fn getcwd(buffer: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the buffer is writable for its length.
+    let n = check(unsafe { libc::syscall(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()) })?;
+    Ok((n as usize).saturating_sub(1))
+}
+
+/// New namespaces for this process.
+pub fn unshare(flags: i32) -> Result<(), Errno> {
+    // SAFETY: plain integers.
+    check(unsafe { libc::unshare(flags) as libc::c_long }).map(drop)
+}

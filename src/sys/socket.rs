@@ -1,0 +1,83 @@
+//! Descriptors over a unix socket (SCM_RIGHTS), into and out of fixed arrays: the child may not allocate.
+
+use super::check;
+use nix::errno::Errno;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+/// The kernel's own limit of descriptors in one message (SCM_MAX_FD).
+pub const MOST: usize = 253;
+
+const SPACE: usize = 16 + MOST * 4 + 8;
+
+#[repr(C, align(8))]
+struct Control([u8; SPACE]);
+
+/// Sends one byte and up to [`MOST`] descriptors.
+pub fn send_fds(socket: BorrowedFd<'_>, byte: u8, fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    if fds.len() > MOST {
+        return Err(Errno::EINVAL);
+    }
+    let mut control = Control([0; SPACE]);
+    let mut data = [byte];
+    // SAFETY: msghdr points at live buffers of the lengths given; CMSG_* stay inside `control`, whose size was
+    // checked against the number of descriptors above; the kernel only reads.
+    unsafe {
+        let mut part = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: 1 };
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &mut part;
+        message.msg_iovlen = 1;
+        if !fds.is_empty() {
+            let bytes = (fds.len() * 4) as u32;
+            message.msg_control = control.0.as_mut_ptr().cast();
+            message.msg_controllen = libc::CMSG_SPACE(bytes) as _;
+            let header = libc::CMSG_FIRSTHDR(&message);
+            (*header).cmsg_level = libc::SOL_SOCKET;
+            (*header).cmsg_type = libc::SCM_RIGHTS;
+            (*header).cmsg_len = libc::CMSG_LEN(bytes) as _;
+            let to = libc::CMSG_DATA(header).cast::<RawFd>();
+            for (index, fd) in fds.iter().enumerate() {
+                to.add(index).write_unaligned(fd.as_raw_fd());
+            }
+        }
+        check(libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_NOSIGNAL) as libc::c_long)
+            .map(drop)
+    }
+}
+
+/// Receives one byte and its descriptors (close-on-exec); `Ok(None)` when the other side is gone.
+pub fn receive_fds(
+    socket: RawFd,
+    fds: &mut [RawFd; MOST],
+) -> Result<Option<(u8, usize)>, Errno> {
+    let mut control = Control([0; SPACE]);
+    let mut data = [0u8];
+    // SAFETY: msghdr points at live, writable buffers of the lengths given; descriptors are read from the control
+    // message only within the length that the kernel wrote.
+    unsafe {
+        let mut part = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: 1 };
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.0.as_mut_ptr().cast();
+        message.msg_controllen = SPACE as _;
+        let got = check(
+            libc::recvmsg(socket, &mut message, libc::MSG_CMSG_CLOEXEC) as libc::c_long
+        )?;
+        if got == 0 {
+            return Ok(None);
+        }
+        let mut count = 0;
+        let header = libc::CMSG_FIRSTHDR(&message);
+        if !header.is_null()
+            && (*header).cmsg_level == libc::SOL_SOCKET
+            && (*header).cmsg_type == libc::SCM_RIGHTS
+        {
+            let from = libc::CMSG_DATA(header).cast::<RawFd>();
+            count = ((*header).cmsg_len as usize - libc::CMSG_LEN(0) as usize) / 4;
+            for (index, slot) in fds.iter_mut().enumerate().take(count) {
+                *slot = from.add(index).read_unaligned();
+            }
+        }
+        Ok(Some((data[0], count)))
+    }
+}
