@@ -1,2 +1,4 @@
 //! cofferdam: a hardened container launcher.
 #![deny(unsafe_code)]
+
+pub mod seccomp;
