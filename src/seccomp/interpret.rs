@@ -181,9 +181,9 @@ impl Machine {
             0 => Ok(call.number),
             4 => Ok(call.audit_arch),
             8 | 12 => Ok(0),
-            16..64 if offset % 4 == 0 => {
+            16..64 if offset.is_multiple_of(4) => {
                 let arg = call.args[(offset as usize - 16) / 8];
-                Ok(if offset % 8 == 0 {
+                Ok(if offset.is_multiple_of(8) {
                     arg as u32
                 } else {
                     (arg >> 32) as u32
@@ -235,5 +235,61 @@ impl Call {
             audit_arch: arch.audit_arch(),
             args,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call() -> Call {
+        Call::native(Arch::X86_64, 5, [0x1_0000_0002, 0, 0, 0, 0, 0])
+    }
+
+    fn program(insns: &[(u16, u8, u8, u32)]) -> Vec<Insn> {
+        insns
+            .iter()
+            .map(|&(code, jt, jf, k)| Insn { code, jt, jf, k })
+            .collect()
+    }
+
+    #[test]
+    fn words_of_an_argument_are_low_then_high() {
+        for (offset, word) in [(0, 5), (4, 0xC000_003E), (16, 2), (20, 1), (24, 0)] {
+            let filter = program(&[
+                (0x20, 0, 0, offset),
+                (0x15, 0, 1, word),
+                (0x06, 0, 0, 0x7fff_0000),
+                (0x06, 0, 0, 0),
+            ]);
+            let outcome = run(&filter, &call()).unwrap();
+            assert_eq!(outcome.action, Action::Allow, "offset {offset}");
+            assert_eq!(outcome.read_args, offset >= 16);
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_would_not_load_is_a_fault() {
+        assert_eq!(run(&[], &call()), Err(Fault::OutOfProgram { at: 0 }));
+        assert_eq!(
+            run(&program(&[(0x05, 0, 0, 9)]), &call()),
+            Err(Fault::OutOfProgram { at: 10 })
+        );
+        let odd = program(&[(0x20, 0, 0, 17)]);
+        assert_eq!(
+            run(&odd, &call()),
+            Err(Fault::OutOfData { at: 0, offset: 17 })
+        );
+        let packet = program(&[(0x30, 0, 0, 0)]);
+        assert_eq!(
+            run(&packet, &call()),
+            Err(Fault::UnknownOperation { at: 0, code: 0x30 })
+        );
+    }
+
+    #[test]
+    fn an_unknown_return_value_kills() {
+        let outcome = run(&program(&[(0x06, 0, 0, 0x1234_0000)]), &call()).unwrap();
+        assert_eq!(outcome.action, Action::KillProcess);
     }
 }

@@ -268,3 +268,95 @@ fn action(name: &str, errno: Option<u16>) -> Option<Action> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: &str = r#"{ "description": "", "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+        { "names": ["read", "fork"], "action": "SCMP_ACT_ALLOW", "reason": "work" },
+        { "names": ["tee"], "action": "SCMP_ACT_ALLOW", "reason": "pipes", "group": "splice" },
+        { "names": ["tee"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38, "reason": "no", "unless": "splice" } ] }"#;
+
+    fn with(text: &'static str) -> Result<Profile, Error> {
+        let text_of = move |name: &str| match name {
+            "base" => Some(BASE),
+            "it" => Some(text),
+            _ => None,
+        };
+        parse("it", &text_of)
+    }
+
+    #[test]
+    fn a_child_replaces_adds_and_switches_on() {
+        let profile = with(
+            r#"{ "description": "", "extends": "base", "replaces": ["fork"], "groups": ["splice"], "syscalls": [
+            { "names": ["fork"], "action": "SCMP_ACT_KILL_PROCESS", "reason": "never" } ] }"#,
+        )
+        .unwrap();
+        let rules: Vec<_> = profile
+            .rules
+            .iter()
+            .map(|r| (r.names.join(","), r.action, &r.gate))
+            .collect();
+        let expected = [
+            ("read".to_owned(), Action::Allow, &Gate::Always),
+            ("tee".to_owned(), Action::Allow, &Gate::Always),
+            ("fork".to_owned(), Action::KillProcess, &Gate::Always),
+        ];
+        assert_eq!(rules, expected);
+        assert_eq!(profile.default, Action::Errno(1));
+    }
+
+    #[test]
+    fn wrong_profiles_are_refused_in_sentences() {
+        for (text, words) in [
+            ("{", "EOF"),
+            (
+                r#"{ "description": "", "syscalls": [], "sycalls": [] }"#,
+                "unknown field `sycalls`",
+            ),
+            (
+                r#"{ "description": "", "syscalls": [] }"#,
+                "(no defaultAction)",
+            ),
+            (
+                r#"{ "description": "", "extends": "nobody", "syscalls": [] }"#,
+                "does not exist",
+            ),
+            (
+                r#"{ "description": "", "extends": "it", "syscalls": [] }"#,
+                "more than 4 links",
+            ),
+            (
+                r#"{ "description": "", "extends": "base", "replaces": ["vfork"], "syscalls": [] }"#,
+                "replaces \"vfork\"",
+            ),
+            (
+                r#"{ "description": "", "extends": "base", "syscalls": [
+                { "names": ["dup"], "action": "SCMP_ACT_ALLOW", "reason": " " } ] }"#,
+                "dup gives no reason",
+            ),
+            (
+                r#"{ "description": "", "extends": "base", "syscalls": [
+                { "names": ["dup"], "action": "SCMP_ACT_ALLOW" } ] }"#,
+                "missing field `reason`",
+            ),
+            (
+                r#"{ "description": "", "extends": "base", "syscalls": [
+                { "names": ["dup"], "action": "SCMP_ACT_ALLOW", "reason": "x",
+                  "args": [{ "index": 6, "value": 0, "op": "SCMP_CMP_EQ" }] } ] }"#,
+                "the argument index 6",
+            ),
+            (
+                r#"{ "description": "", "extends": "base", "syscalls": [
+                { "names": ["dup"], "action": "SCMP_ACT_ALLOW", "reason": "x",
+                  "args": [{ "index": 0, "value": "@pid", "op": "SCMP_CMP_EQ" }] } ] }"#,
+                "the value \"@pid\"",
+            ),
+        ] {
+            let error = with(text).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}
