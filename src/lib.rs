@@ -3,7 +3,14 @@
 
 pub mod bundle;
 pub mod controls;
+pub mod digest;
 pub mod host;
 pub mod paths;
+pub mod plan;
 pub mod policy;
+pub mod sandbox;
+pub mod sample;
 pub mod seccomp;
+pub mod site;
+pub mod survey;
+pub mod sys;
