@@ -51,6 +51,8 @@ pub enum Privilege {
 pub struct CallerIds {
     /// Effective user id.
     pub uid: u32,
+    /// Real user id: another than the effective one means a set-uid launcher, which is refused.
+    pub real_uid: u32,
     /// Effective group id.
     pub gid: u32,
     /// Login uid (/proc/self/loginuid); `None` when unset.

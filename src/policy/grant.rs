@@ -9,7 +9,9 @@ use crate::seccomp;
 use serde::Serialize;
 
 /// Which family of rules the launch follows (DESIGN.md decision 19).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize,
+)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Template {
@@ -93,6 +95,8 @@ pub struct Grant {
     pub hostname: Option<String>,
     /// NIS domain name.
     pub domainname: Option<String>,
+    /// Labels of Linux security modules.
+    pub lsm: LsmLabels,
     /// Secrets, as files below /run/secrets.
     pub secrets: Vec<Secret>,
     /// Hooks that policy allows.
@@ -426,8 +430,40 @@ pub struct Limits {
     pub io_bps: Option<u64>,
     /// Operations a second.
     pub io_iops: Option<u64>,
+    /// Tighter limits for single devices (linux.resources.blockIO).
+    pub io_devices: Vec<IoThrottle>,
+    /// Huge pages by page size ("2MB"), in bytes.
+    pub hugepages: Vec<(String, u64)>,
     /// Raw v2 keys (linux.resources.unified), policy-checked.
     pub unified: Vec<(String, String)>,
+}
+
+/// Labels of Linux security modules, carried only where the module is active.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LsmLabels {
+    /// AppArmor profile of the process.
+    pub apparmor: Option<String>,
+    /// SELinux label of the process.
+    pub selinux: Option<String>,
+    /// SELinux label of the mounts.
+    pub mount: Option<String>,
+}
+
+/// I/O limits of one block device; 0 is "no limit of its own".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct IoThrottle {
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+    /// Bytes a second read.
+    pub read_bps: u64,
+    /// Bytes a second written.
+    pub write_bps: u64,
+    /// Operations a second read.
+    pub read_iops: u64,
+    /// Operations a second written.
+    pub write_iops: u64,
 }
 
 /// Where the cgroup goes.

@@ -1,7 +1,31 @@
 //! May it run? Pure: request, ceilings and host facts in, a [`Decision`] out.
+//!
+//! Result = what the request asks, cut to the ceilings, plus restrictions that are always added. Every cut is
+//! noted, every violation listed. One function, [`decide`], for launch, plan, check, audit and report.
 
+mod capability;
+mod ceilings;
+mod check;
+mod date;
+mod document;
+mod exceptions;
+mod file;
 mod grant;
+mod layers;
+mod quantity;
+mod rules;
+
+pub use capability::NAMES as CAPABILITY_NAMES;
+pub use ceilings::{Ceilings, LimitCeilings, Range};
+pub use check::CheckReport;
+pub use date::Date;
+pub use document::Diagnostic;
+pub use exceptions::{Ceiling, Exception, ExceptionFile, ExecVerb, Loosened, Scope};
+pub use file::{CapabilityEntry, OnExcess, Operators, PolicyFile, Rootless, Volumes};
 pub use grant::*;
+pub use layers::{COMPAT_TOML, DEFAULT_TOML, Policy, Source};
+pub use quantity::{Amount, Cpus};
+pub use rules::decide;
 
 /// The answer of `decide`.
 #[must_use]
@@ -11,4 +35,14 @@ pub enum Decision {
     Granted(Box<Grant>),
     /// It may not, for all these reasons.
     Refused(Vec<Violation>),
+}
+
+/// Whether a text can name a container, an exception or a secret: `[A-Za-z0-9_+.-]`, 1 to 255 bytes, not `.` or `..`.
+pub fn is_name(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_+.-".contains(&b);
+    (1..=255).contains(&text.len()) && text.bytes().all(plain) && text != "." && text != ".."
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

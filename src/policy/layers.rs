@@ -1,0 +1,116 @@
+//! The whole policy in force: built-in, site and exceptions, with a digest over what was read.
+//!
+//! Text in, [`Policy`] or all problems out; `site` reads the files, `policy::decide` uses the result.
+
+use super::ceilings::{self, Ceilings, Tightening};
+use super::document::{Diagnostic, Document};
+use super::exceptions::{self, Exception};
+use aws_lc_rs::digest;
+use serde::Serialize;
+
+/// The built-in policy, as it is shipped in profiles/.
+pub const DEFAULT_TOML: &str = include_str!("../../profiles/default.toml");
+
+/// The blanket exception for conformance suites and migration, as it is shipped in profiles/.
+pub const COMPAT_TOML: &str = include_str!("../../profiles/compat.toml");
+
+/// A file that was read: its name, for messages, and its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// As it is to stand in messages.
+    pub name: String,
+    /// UTF-8.
+    pub text: String,
+}
+
+/// Everything that `decide` measures a request against.
+#[must_use]
+#[derive(Clone, Debug, Serialize)]
+pub struct Policy {
+    /// Ceilings: the built-in ones, tightened by the site.
+    pub ceilings: Ceilings,
+    /// All exceptions that loaded, expired ones too.
+    pub exceptions: Vec<Exception>,
+    /// SHA-256 over all layers, in hex.
+    pub digest: String,
+}
+
+impl Policy {
+    /// The built-in policy alone.
+    pub fn built_in() -> Result<Self, Vec<Diagnostic>> {
+        Self::layered(None, &[])
+    }
+
+    /// The built-in policy, a site's file on it, and exceptions. All problems are returned, not just the first.
+    pub fn layered(site: Option<&Source>, files: &[Source]) -> Result<Self, Vec<Diagnostic>> {
+        let mut problems = Vec::new();
+        let built_in = Document::parse("built-in policy", DEFAULT_TOML, &mut problems)
+            .map(|doc| Ceilings::stated(&ceilings::parse(&doc, &mut problems)));
+        let exceptions = read_exceptions(files, &mut problems);
+        let ceilings = built_in.and_then(|built_in| match site {
+            None => Some(built_in),
+            Some(source) => lay_over(&built_in, source, &exceptions, &mut problems),
+        });
+        match ceilings {
+            Some(ceilings) if problems.is_empty() => Ok(Self {
+                ceilings,
+                exceptions,
+                digest: digest_of(site, files),
+            }),
+            _ => {
+                problems.sort();
+                problems.dedup();
+                Err(problems)
+            }
+        }
+    }
+}
+
+fn read_exceptions(files: &[Source], problems: &mut Vec<Diagnostic>) -> Vec<Exception> {
+    let mut all: Vec<Exception> = Vec::new();
+    for file in files {
+        for entry in exceptions::parse(&file.name, &file.text, problems) {
+            if all.iter().any(|other| other.id == entry.id) {
+                let message = format!(
+                    "the exception id {:?} is used in another file too",
+                    entry.id
+                );
+                problems.push(Diagnostic::at(&file.name, &file.text, 0..0, message));
+            } else {
+                all.push(entry);
+            }
+        }
+    }
+    all
+}
+
+fn lay_over(
+    built_in: &Ceilings,
+    source: &Source,
+    exceptions: &[Exception],
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Ceilings> {
+    let doc = Document::parse(&source.name, &source.text, problems)?;
+    let file = ceilings::parse(&doc, problems);
+    let tightening = Tightening {
+        doc: &doc,
+        exceptions,
+        problems,
+    };
+    Some(tightening.apply(built_in, &file))
+}
+
+/// Each layer with its length in front, so that text can't move from one file to the next unseen.
+fn digest_of(site: Option<&Source>, files: &[Source]) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    let mut layer = |text: &str| {
+        context.update(&(text.len() as u64).to_be_bytes());
+        context.update(text.as_bytes());
+    };
+    layer(DEFAULT_TOML);
+    layer(site.map_or("", |s| &s.text));
+    for file in files {
+        layer(&file.text);
+    }
+    super::hex(context.finish().as_ref())
+}

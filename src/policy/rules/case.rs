@@ -1,0 +1,280 @@
+//! One launch being decided: the request, what measures it, and the grant as it grows.
+//!
+//! The rules change it through [`Case::over`], [`Case::refuse`] and [`Case::waived`], so that no cut goes unnoted.
+
+use crate::bundle::Bundle;
+use crate::controls::ControlId;
+use crate::host::Host;
+use crate::paths::GuestPath;
+use crate::policy::{
+    Amount, Caller, CapabilitySets, CgroupPlace, Clamp, Date, Exception, Exec, Grant, Ids, Limits,
+    Loosened, LsmLabels, OnExcess, Policy, Ports, Process, Root, SeccompGrant, Template, Violation,
+    Waiver, WriteExecute,
+};
+use oci_spec::runtime::{Linux, Spec};
+use std::fmt::Display;
+
+/// Whether ceilings are applied or only watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Strictness {
+    /// The normal case.
+    Ceilings,
+    /// The second pass of audit mode: everything is granted as asked.
+    AsAsked,
+}
+
+/// One launch being decided.
+pub(super) struct Case<'a> {
+    pub bundle: &'a Bundle,
+    pub policy: &'a Policy,
+    pub host: &'a Host,
+    pub grant: Grant,
+    pub violations: Vec<Violation>,
+    today: Date,
+    strictness: Strictness,
+}
+
+impl<'a> Case<'a> {
+    pub fn new(bundle: &'a Bundle, policy: &'a Policy, host: &'a Host, strict: Strictness) -> Self {
+        Self {
+            bundle,
+            policy,
+            host,
+            grant: nothing(bundle),
+            violations: Vec::new(),
+            today: Date::of_seconds(host.now),
+            strictness: strict,
+        }
+    }
+
+    /// config.json.
+    pub fn spec(&self) -> &'a Spec {
+        &self.bundle.spec
+    }
+
+    /// The `linux` section, if any.
+    pub fn linux(&self) -> Option<&'a Linux> {
+        self.bundle.spec.linux().as_ref()
+    }
+
+    /// Whether the command line asked, not an engine.
+    pub fn standalone(&self) -> bool {
+        self.bundle.caller == Caller::Standalone
+    }
+
+    /// Whether nothing is clamped.
+    pub fn compat(&self) -> bool {
+        self.grant.template == Template::Compat || self.strictness == Strictness::AsAsked
+    }
+
+    /// Something above the ceiling: noted as cut down, or a violation where policy refuses excess.
+    pub fn over(
+        &mut self,
+        control: ControlId,
+        pointer: &str,
+        asked: impl Display,
+        granted: impl Display,
+    ) {
+        let by_caller = match self.bundle.caller {
+            Caller::Standalone => OnExcess::Refuse,
+            Caller::Engine => OnExcess::Clamp,
+        };
+        match self.policy.ceilings.on_excess.unwrap_or(by_caller) {
+            OnExcess::Clamp => self.cut(control, pointer, asked, granted),
+            OnExcess::Refuse => {
+                let remedy = format!(
+                    "the ceiling is: {granted}; ask for no more, or get an exception for {control}"
+                );
+                self.refuse(control, pointer, asked, remedy);
+            }
+        }
+    }
+
+    /// Something the launcher gives differently whatever policy says about excess.
+    pub fn cut(
+        &mut self,
+        control: ControlId,
+        pointer: &str,
+        asked: impl Display,
+        granted: impl Display,
+    ) {
+        let clamp = Clamp {
+            control,
+            pointer: self.place(pointer),
+            asked: asked.to_string(),
+            granted: granted.to_string(),
+        };
+        if !self.grant.clamps.contains(&clamp) {
+            self.grant.clamps.push(clamp);
+        }
+    }
+
+    /// A reason against the launch.
+    pub fn refuse(
+        &mut self,
+        control: ControlId,
+        pointer: &str,
+        found: impl Display,
+        remedy: impl Display,
+    ) {
+        let violation = Violation {
+            control,
+            pointer: self.place(pointer),
+            found: found.to_string(),
+            remedy: remedy.to_string(),
+        };
+        if !self.violations.contains(&violation) {
+            self.violations.push(violation);
+        }
+    }
+
+    /// Whether an exception in force allows this; if so its use is recorded. One that has lapsed is noted instead.
+    pub fn waived(
+        &mut self,
+        pointer: &str,
+        grants: impl Display,
+        test: impl Fn(&Loosened) -> bool,
+    ) -> bool {
+        let policy = self.policy;
+        let mut lapsed = Vec::new();
+        for exception in &policy.exceptions {
+            if !test(&exception.grant) || !exception.covers(self.bundle) {
+                continue;
+            }
+            match exception.lapse(self.today) {
+                None => {
+                    self.record(exception, grants);
+                    return true;
+                }
+                Some(why) => lapsed.push((exception.control, why)),
+            }
+        }
+        if self.compat() {
+            return true;
+        }
+        for (control, why) in lapsed {
+            self.cut(control, pointer, &grants, format!("not granted: {why}"));
+        }
+        false
+    }
+
+    fn record(&mut self, exception: &Exception, grants: impl Display) {
+        let waiver = Waiver {
+            exception: exception.id.clone(),
+            control: exception.control,
+            grants: grants.to_string(),
+            expires: exception.expires.to_string(),
+            approver: exception.approver.clone(),
+            reference: exception.reference.clone(),
+        };
+        if !self.grant.waivers.contains(&waiver) {
+            self.grant.waivers.push(waiver);
+        }
+    }
+
+    /// Exceptions for this launch that are in force today.
+    pub fn in_force(&self) -> impl Iterator<Item = &'a Exception> + use<'a> {
+        let (policy, bundle, today) = (self.policy, self.bundle, self.today);
+        let covers = move |e: &&Exception| e.covers(bundle) && e.lapse(today).is_none();
+        policy.exceptions.iter().filter(covers)
+    }
+
+    /// An amount asked, held to a ceiling that an exception may lift.
+    pub fn bounded(
+        &mut self,
+        pointer: &str,
+        asked: Amount,
+        ceiling: Amount,
+        of: fn(&crate::policy::Ceiling) -> Option<Amount>,
+    ) -> Amount {
+        let lifted = |g: &Loosened| {
+            g.limits
+                .as_ref()
+                .and_then(of)
+                .is_some_and(|max| max >= asked)
+        };
+        if asked <= ceiling || self.waived(pointer, format!("{pointer} {asked}"), lifted) {
+            return asked;
+        }
+        self.over(ControlId::S8_1_4, pointer, asked, ceiling);
+        ceiling
+    }
+
+    /// The flag that a JSON pointer stands for, when the request came from a command line.
+    fn place(&self, pointer: &str) -> String {
+        if !self.standalone() {
+            return pointer.into();
+        }
+        let flag = FLAGS.iter().find(|(prefix, _)| pointer.starts_with(prefix));
+        flag.map_or(pointer, |(_, flag)| flag).into()
+    }
+}
+
+/// Flags of `run` by what they become in config.json.
+const FLAGS: [(&str, &str); 11] = [
+    ("/linux/resources/memory", "--memory"),
+    ("/linux/resources/cpu", "--cpus"),
+    ("/linux/resources/pids", "--pids"),
+    ("/process/rlimits", "--nofile"),
+    ("/process/user", "--user"),
+    ("/process/env", "--env"),
+    ("/process/args", "PROGRAM"),
+    ("/process/cwd", "--workdir"),
+    ("/process/terminal", "--tty"),
+    ("/mounts", "--volume or --tmpfs"),
+    ("/hostname", "NAME"),
+];
+
+/// The grant before any rule has spoken: no rights, nothing shared.
+fn nothing(bundle: &Bundle) -> Grant {
+    Grant {
+        name: bundle.name.clone(),
+        caller: bundle.caller,
+        template: Template::Default,
+        root: Root {
+            source: bundle.root.clone(),
+            readonly: true,
+            propagation: None,
+        },
+        process: Process {
+            args: Vec::new(),
+            env: Vec::new(),
+            cwd: GuestPath::root(),
+            uid: 65532,
+            gid: 65532,
+            groups: Vec::new(),
+            umask: 0o022,
+            oom_score_adj: None,
+            rlimits: Vec::new(),
+            terminal: None,
+        },
+        exec: Exec::Once,
+        write_execute: WriteExecute::Denied,
+        capabilities: CapabilitySets::default(),
+        seccomp: SeccompGrant {
+            template: Some(Template::Default),
+            groups: Vec::new(),
+            requested: None,
+        },
+        namespaces: Vec::new(),
+        ids: Ids::Host,
+        mounts: Vec::new(),
+        masked_paths: Vec::new(),
+        readonly_paths: Vec::new(),
+        devices: Vec::new(),
+        device_rules: Vec::new(),
+        limits: Limits::default(),
+        cgroup: CgroupPlace::default(),
+        sysctl: Vec::new(),
+        ports: Ports::Declared(Vec::new()),
+        hostname: None,
+        domainname: None,
+        lsm: LsmLabels::default(),
+        secrets: Vec::new(),
+        hooks: Vec::new(),
+        annotations: Default::default(),
+        clamps: Vec::new(),
+        waivers: Vec::new(),
+        degraded_allowed: Vec::new(),
+    }
+}

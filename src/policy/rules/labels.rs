@@ -1,0 +1,78 @@
+//! Labels of security modules, and the names of the host inside.
+
+use super::case::Case;
+use super::strings::shorten;
+use crate::controls::ControlId;
+use crate::policy::LsmLabels;
+
+/// AppArmor and SELinux: carried where the module is active; a label that can't be set stops the launch, as in runc.
+pub(super) fn lsm(case: &mut Case<'_>) {
+    let process = case.spec().process().as_ref();
+    let apparmor = process.and_then(|p| p.apparmor_profile().as_deref());
+    let selinux = process.and_then(|p| p.selinux_label().as_deref());
+    let mount = case.linux().and_then(|l| l.mount_label().as_deref());
+    case.grant.lsm = LsmLabels {
+        apparmor: label(case, "/process/apparmorProfile", "apparmor", apparmor),
+        selinux: label(case, "/process/selinuxLabel", "selinux", selinux),
+        mount: label(case, "/linux/mountLabel", "selinux", mount),
+    };
+}
+
+fn label(case: &mut Case<'_>, pointer: &str, module: &str, asked: Option<&str>) -> Option<String> {
+    let asked = asked.filter(|label| !label.is_empty())?;
+    if module == "apparmor" && asked == "unconfined" {
+        if case.host.lsm.iter().any(|m| m == module) {
+            case.cut(
+                ControlId::S8_4_14,
+                pointer,
+                "unconfined",
+                "no AppArmor profile; seccomp and landlock confine",
+            );
+        }
+        return None;
+    }
+    if !case.host.lsm.iter().any(|m| m == module) {
+        let found = format!("the label {:?}", shorten(asked));
+        case.refuse(
+            ControlId::S8_4_14,
+            pointer,
+            found,
+            format!("{module} is not active on this host; leave the label out"),
+        );
+        return None;
+    }
+    if asked.len() > 4096 || asked.contains(['\0', '\n']) {
+        case.refuse(
+            ControlId::S8_4_14,
+            pointer,
+            "a label that is not one line",
+            "give the label's name",
+        );
+        return None;
+    }
+    Some(asked.into())
+}
+
+/// hostname and domainname.
+pub(super) fn host_names(case: &mut Case<'_>) {
+    let spec = case.spec();
+    case.grant.hostname = host_name(case, "/hostname", spec.hostname().as_deref());
+    case.grant.domainname = host_name(case, "/domainname", spec.domainname().as_deref());
+}
+
+fn host_name(case: &mut Case<'_>, pointer: &str, asked: Option<&str>) -> Option<String> {
+    let asked = asked.filter(|name| !name.is_empty())?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-()".contains(&b);
+    // sethostname(2): 64 bytes.
+    if asked.len() > 64 || !asked.bytes().all(plain) {
+        let found = format!("{:?}", shorten(asked));
+        case.refuse(
+            ControlId::S8_1_3,
+            pointer,
+            found,
+            "use letters, digits and . _ - (at most 64 bytes)",
+        );
+        return None;
+    }
+    Some(asked.into())
+}

@@ -1,0 +1,360 @@
+//! The root and every mount: nosuid and nodev always, what is writable also noexec and with a size.
+//!
+//! Nothing lies over or below /proc and /sys but their own file systems (CVE-2019-16884, CVE-2019-19921 and kin).
+
+use super::case::Case;
+use super::mount_options::{self, MountOptions};
+use super::{strings::shorten, volumes};
+use crate::controls::ControlId;
+use crate::paths::GuestPath;
+use crate::policy::{Amount, Atime, Mount, MountSource, Propagation};
+
+/// The root: read-only unless excepted, private.
+pub(super) fn root(case: &mut Case<'_>) {
+    let Some(root) = case.spec().root() else {
+        return;
+    };
+    if !root.readonly().unwrap_or(false) {
+        if case.waived("/root/readonly", "a writable root", |g| g.writable_root) {
+            case.grant.root.readonly = false;
+        } else if root.readonly() == Some(false) {
+            case.over(
+                ControlId::S8_4_7,
+                "/root/readonly",
+                "a writable root",
+                "a read-only one",
+            );
+        } else {
+            case.cut(
+                ControlId::S8_4_7,
+                "/root/readonly",
+                "a writable root (nothing said)",
+                "a read-only one",
+            );
+        }
+    }
+    let propagation = case.linux().and_then(|l| l.rootfs_propagation().as_deref());
+    let asked = match propagation {
+        None | Some("" | "private" | "rprivate") => return,
+        Some("slave" | "rslave") => Propagation::Slave,
+        Some("shared" | "rshared") => Propagation::Shared,
+        Some("unbindable" | "runbindable") => Propagation::Unbindable,
+        Some(other) => {
+            let found = format!("the propagation {:?}", shorten(other));
+            case.refuse(
+                ControlId::S8_4_5,
+                "/linux/rootfsPropagation",
+                found,
+                "use private",
+            );
+            return;
+        }
+    };
+    if case.compat() {
+        case.grant.root.propagation = Some(asked);
+    } else if asked != Propagation::Unbindable {
+        case.over(
+            ControlId::S8_4_5,
+            "/linux/rootfsPropagation",
+            format!("{asked:?}"),
+            "Private",
+        );
+    } else {
+        case.cut(
+            ControlId::S8_4_5,
+            "/linux/rootfsPropagation",
+            "Unbindable",
+            "Private",
+        );
+    }
+}
+
+/// All entries, in order; then /proc and /dev if they were not among them.
+pub(super) fn all(case: &mut Case<'_>) {
+    for (at, mount) in case
+        .spec()
+        .mounts()
+        .iter()
+        .flatten()
+        .take(65_536)
+        .enumerate()
+    {
+        one(case, &format!("/mounts/{at}"), mount);
+    }
+    let has =
+        |case: &Case<'_>, what: &MountSource| case.grant.mounts.iter().any(|m| m.source == *what);
+    if !has(case, &MountSource::Dev) {
+        let dev = plain(GuestPath::root().join("dev"), MountSource::Dev, "");
+        case.grant.mounts.insert(
+            0,
+            Mount {
+                readonly: true,
+                nodev: false,
+                ..dev
+            },
+        );
+    }
+    if !has(case, &MountSource::Proc) {
+        let proc = plain(GuestPath::root().join("proc"), MountSource::Proc, "");
+        case.grant.mounts.insert(0, proc);
+    }
+}
+
+fn plain(target: GuestPath, source: MountSource, pointer: &str) -> Mount {
+    Mount {
+        target,
+        source,
+        readonly: false,
+        noexec: true,
+        nosuid: true,
+        nodev: true,
+        atime: Atime::Relatime,
+        nosymfollow: false,
+        propagation: None,
+        pointer: pointer.into(),
+    }
+}
+
+fn one(case: &mut Case<'_>, pointer: &str, mount: &oci_spec::runtime::Mount) {
+    let text = mount.destination().to_string_lossy();
+    // runtime-spec, mounts: a relative destination is read as relative to "/".
+    let Ok(target) = GuestPath::parse(&format!("/{text}")).map_err(|error| {
+        case.refuse(
+            ControlId::S8_4_5,
+            &format!("{pointer}/destination"),
+            error,
+            "give an absolute path inside the container",
+        );
+    }) else {
+        return;
+    };
+    let options = mount_options::parse(mount.options().as_deref().unwrap_or_default());
+    if !options.unknown.is_empty() {
+        let found = format!("the options {}", options.unknown.join(", "));
+        case.refuse(
+            ControlId::S8_4_5,
+            &format!("{pointer}/options"),
+            found,
+            super::NO_MECHANISM,
+        );
+    }
+    let own = mount.uid_mappings().is_some() || mount.gid_mappings().is_some();
+    if own && !same_maps(case, mount) {
+        case.refuse(
+            ControlId::S8_5_1,
+            &format!("{pointer}/uidMappings"),
+            "id mappings other than the container's",
+            "use those of /linux, or leave them out",
+        );
+    }
+    let Some(source) = source(case, pointer, &target, mount, &options, own) else {
+        return;
+    };
+    if case.grant.mounts.iter().any(|m| m.target == target) {
+        let found = format!("a second mount on {target}");
+        case.refuse(ControlId::S8_4_5, pointer, found, "mount each place once");
+        return;
+    }
+    let granted = attributes(case, pointer, plain(target, source, pointer), &options);
+    case.grant.mounts.push(granted);
+}
+
+fn same_maps(case: &Case<'_>, mount: &oci_spec::runtime::Mount) -> bool {
+    case.linux().is_some_and(|l| {
+        l.uid_mappings() == mount.uid_mappings() && l.gid_mappings() == mount.gid_mappings()
+    })
+}
+
+/// What is attached, or `None` after saying why not.
+fn source(
+    case: &mut Case<'_>,
+    pointer: &str,
+    target: &GuestPath,
+    mount: &oci_spec::runtime::Mount,
+    options: &MountOptions,
+    own_maps: bool,
+) -> Option<MountSource> {
+    let kind = mount.typ().as_deref().unwrap_or("");
+    let kind = if options.bind.is_some() || kind == "none" {
+        "bind"
+    } else {
+        kind
+    };
+    let home = match kind {
+        "proc" => Some("/proc"),
+        "sysfs" => Some("/sys"),
+        "cgroup" | "cgroup2" => Some("/sys/fs/cgroup"),
+        "devpts" => Some("/dev/pts"),
+        "mqueue" => Some("/dev/mqueue"),
+        _ => None,
+    };
+    let at = target.as_str();
+    if home.is_some_and(|home| home != at) {
+        let found = format!("{kind} on {at}");
+        case.refuse(
+            ControlId::S8_4_5,
+            &format!("{pointer}/destination"),
+            found,
+            format!("{kind} belongs on {}", home.unwrap_or_default()),
+        );
+        return None;
+    }
+    if home.is_none() && is_kernel_place(target) {
+        let found = format!("a mount on {at}");
+        case.refuse(
+            ControlId::S8_4_5,
+            &format!("{pointer}/destination"),
+            found,
+            "nothing is mounted over or below /, /proc and /sys",
+        );
+        return None;
+    }
+    match kind {
+        "proc" => Some(MountSource::Proc),
+        "sysfs" => Some(MountSource::Sysfs),
+        "cgroup" | "cgroup2" => Some(MountSource::Cgroup),
+        "mqueue" => Some(MountSource::Mqueue),
+        "devpts" => devpts(case, pointer, options),
+        "tmpfs" if at == "/dev" => {
+            case.cut(
+                ControlId::S8_4_7,
+                pointer,
+                "a writable tmpfs on /dev",
+                "device nodes made by the launcher, read-only, noexec",
+            );
+            Some(MountSource::Dev)
+        }
+        "tmpfs" => Some(tmpfs(case, pointer, options)),
+        "bind" => {
+            let idmap = options.idmap || own_maps || case.bundle.extras.idmapped.contains(target);
+            volumes::bind(case, pointer, target, mount, options, idmap)
+        }
+        other => {
+            let found = format!("the file system {:?}", shorten(other));
+            case.refuse(
+                ControlId::S8_4_5,
+                &format!("{pointer}/type"),
+                found,
+                "proc, sysfs, cgroup, devpts, mqueue, tmpfs and bind are attached",
+            );
+            None
+        }
+    }
+}
+
+fn is_kernel_place(target: &GuestPath) -> bool {
+    let root = GuestPath::root();
+    *target == root
+        || ["proc", "sys"]
+            .iter()
+            .any(|name| target.is_at_or_below(&root.join(name)))
+}
+
+/// Only with a terminal.
+fn devpts(case: &mut Case<'_>, pointer: &str, options: &MountOptions) -> Option<MountSource> {
+    if case.grant.process.terminal.is_none() && !case.compat() {
+        case.cut(
+            ControlId::S8_4_1,
+            pointer,
+            "pseudo terminals",
+            "none: there is no terminal",
+        );
+        return None;
+    }
+    Some(MountSource::Devpts { gid: options.gid })
+}
+
+fn tmpfs(case: &mut Case<'_>, pointer: &str, options: &MountOptions) -> MountSource {
+    let range = case.policy.ceilings.limits.tmpfs;
+    let place = format!("{pointer}/options");
+    if options.copy_up {
+        case.cut(ControlId::S8_4_7, &place, "tmpcopyup", "an empty tmpfs");
+    }
+    let size = match options.size {
+        None => range.default,
+        Some(asked) => case.bounded(&place, asked, range.max, |c| c.tmpfs),
+    };
+    // A tmpfs is memory: "no limit" by exception still ends at the largest size that tmpfs takes.
+    let size = Amount(size.0.min(i64::MAX as u64));
+    let inodes = options
+        .inodes
+        .filter(|n| *n != 0)
+        .map(|n| n.min((size.0 / 1024).max(64)));
+    MountSource::Tmpfs {
+        size: size.0,
+        inodes,
+        mode: options.mode,
+        uid: options.uid,
+        gid: options.gid,
+    }
+}
+
+/// Flags of the mount: what is asked, and what is always added.
+fn attributes(
+    case: &mut Case<'_>,
+    pointer: &str,
+    mut mount: Mount,
+    options: &MountOptions,
+) -> Mount {
+    let place = format!("{pointer}/options");
+    for (option, why) in &options.idle {
+        case.cut(ControlId::S8_4_7, &place, option, why);
+    }
+    let kernel = matches!(mount.source, MountSource::Sysfs | MountSource::Cgroup);
+    if kernel && !options.readonly {
+        let found = format!("a writable {}", mount.target);
+        case.over(ControlId::S8_4_7, &place, found, "a read-only one");
+    }
+    mount.readonly = options.readonly || kernel || mount.source == MountSource::Dev;
+    mount.nodev = !matches!(mount.source, MountSource::Dev | MountSource::Devpts { .. });
+    if options.suid {
+        case.over(ControlId::S8_3_7, &place, "suid", "nosuid");
+    }
+    if options.dev {
+        case.over(ControlId::S8_5_1, &place, "dev", "nodev");
+    }
+    mount.noexec = noexec(case, &place, &mount, options);
+    mount.atime = options.atime.unwrap_or(Atime::Relatime);
+    mount.nosymfollow = options.nosymfollow;
+    mount.propagation = propagation(case, &place, options);
+    mount
+}
+
+/// Everything but a read-only volume, which is as it is asked; a writable one only by exception.
+fn noexec(case: &mut Case<'_>, place: &str, mount: &Mount, options: &MountOptions) -> bool {
+    match mount.source {
+        MountSource::Bind { .. } if mount.readonly => options.noexec,
+        MountSource::Bind { .. } | MountSource::Tmpfs { .. } => {
+            let target = mount.target.as_str();
+            let excepted = !options.noexec
+                && case.waived(place, format!("execution from {target}"), |g| {
+                    g.exec_on.iter().any(|p| p == target)
+                });
+            if options.exec && !excepted {
+                case.over(ControlId::S8_4_8, place, "exec", "noexec");
+            }
+            !excepted
+        }
+        _ => true,
+    }
+}
+
+fn propagation(case: &mut Case<'_>, place: &str, options: &MountOptions) -> Option<Propagation> {
+    match options.propagation {
+        None | Some(Propagation::Private) => None,
+        Some(asked) if case.compat() => Some(asked),
+        Some(Propagation::Unbindable) => {
+            case.cut(ControlId::S8_4_5, place, "unbindable", "private");
+            None
+        }
+        Some(asked) => {
+            case.over(
+                ControlId::S8_4_5,
+                place,
+                format!("{asked:?} propagation"),
+                "Private",
+            );
+            None
+        }
+    }
+}
