@@ -2,8 +2,11 @@
 #![deny(unsafe_code)]
 
 pub mod bundle;
+pub mod cgroup;
 pub mod controls;
 pub mod host;
 pub mod paths;
+pub mod plan;
 pub mod policy;
 pub mod seccomp;
+pub mod sys;

@@ -174,10 +174,7 @@ mod tests {
             GuestPath::parse("/a/../b"),
             Err(PathError::Parent(_))
         ));
-        assert!(matches!(
-            GuestPath::parse("a"),
-            Err(PathError::Relative(_))
-        ));
+        assert!(matches!(GuestPath::parse("a"), Err(PathError::Relative(_))));
         assert!(matches!(GuestPath::parse("/a\0b"), Err(PathError::Nul(_))));
         assert!(matches!(
             GuestPath::parse(&format!("/{}", "x".repeat(5000))),
