@@ -3,6 +3,7 @@
 use super::{Cgroup, CgroupError, make};
 use crate::plan::limits::CgroupDir;
 use nix::errno::Errno;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -34,19 +35,21 @@ pub(super) fn inherit(
 
 /// Makes the freezer's cgroup, moves every process in and freezes them.
 pub(super) fn freeze(cgroup: &mut Cgroup) -> Result<(), CgroupError> {
-    if cgroup.with("freezer").is_none() {
-        let Some(place) = cgroup.freezer.clone() else {
-            let nowhere = std::path::Path::new("freezer");
-            return Err(CgroupError::new(
-                "looked for a hierarchy with",
-                nowhere,
-                Errno::ENOENT,
-            ));
-        };
+    if cgroup.with("freezer").is_none()
+        && let Some(place) = cgroup.freezer.clone()
+    {
         make::enter(cgroup, &place)?;
     }
     let Some(freezer) = cgroup.with("freezer") else {
-        return Ok(());
+        let container = cgroup
+            .members
+            .first()
+            .map_or(Path::new("?"), |m| m.dir.path());
+        return Err(CgroupError::new(
+            "looked for a freezer for",
+            container,
+            Errno::ENOENT,
+        ));
     };
     // Who forks meanwhile does it in either cgroup: go round until nobody is left outside.
     for _ in 0..64 {

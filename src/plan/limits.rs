@@ -200,7 +200,7 @@ pub fn plan_limits(
     let mut plan = LimitPlan::default();
     writes::plan(&mut plan, &site, grant, host, io_devices)?;
     filter::plan(&mut plan, &site, rules, host);
-    site.finish(&mut plan, grant);
+    site.finish(&mut plan);
     Ok(plan)
 }
 
@@ -301,3 +301,6 @@ impl fmt::Display for LimitPlan {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

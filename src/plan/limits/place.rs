@@ -7,7 +7,7 @@
 use super::{CgroupDir, CgroupVersion, Enable, Lack, Lacks, LimitPlan, Purpose};
 use crate::controls::ControlId;
 use crate::host::{CgroupLayout, Host, Privilege, V1Hierarchy};
-use crate::policy::{CgroupPlace, Limits};
+use crate::policy::CgroupPlace;
 
 /// What an engine reads figures from, or an init system follows processes by.
 const ACCOUNTED: [&str; 5] = ["memory", "cpu", "cpuacct", "blkio", "name=systemd"];
@@ -110,7 +110,7 @@ impl<'a> Site<'a> {
     }
 
     /// What remains when every limit is planned: tracking, accounting, the freezer, switching controllers on.
-    pub(super) fn finish(&self, plan: &mut LimitPlan, _grant: &Limits) {
+    pub(super) fn finish(&self, plan: &mut LimitPlan) {
         if plan.v2_dir().is_none() {
             self.track(plan);
             plan.freezer = self
@@ -118,7 +118,10 @@ impl<'a> Site<'a> {
                 .v1
                 .iter()
                 .find(|h| has(&h.controllers, "freezer"))
-                .map(|h| self.v1_dir(h, Purpose::Track));
+                .map(|h| CgroupDir {
+                    controllers: vec!["freezer".into()],
+                    ..self.v1_dir(h, Purpose::Track)
+                });
         }
         if !matches!(self.tail, Tail::Own(_)) {
             for controller in ACCOUNTED {

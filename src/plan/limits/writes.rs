@@ -246,8 +246,7 @@ impl Writer<'_, '_> {
 
     fn unified(&mut self, grant: &Limits) -> Result<(), Lacks> {
         for (key, value) in &grant.unified {
-            let plain =
-                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '_';
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_';
             let controller = key.split('.').next().unwrap_or_default();
             if !key.contains('.')
                 || !key.chars().all(plain)
