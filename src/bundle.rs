@@ -41,3 +41,9 @@ pub struct Extras {
     /// A size for io, bytes a second (`--io`).
     pub io_bps: Option<u64>,
 }
+
+mod load;
+mod standalone;
+
+pub use load::{BundleError, MAX_CONFIG};
+pub use standalone::hardened_spec;

@@ -1,6 +1,14 @@
 //! What the kernel and this machine can do: read once, then a value that tests can make up.
 //!
-//! `probe` does the reading; nothing here decides anything.
+//! [`Host::probe`] does the reading; nothing here decides anything. Called once, early in every verb that plans.
+
+mod cgroups;
+mod disk;
+mod mountinfo;
+mod probe;
+
+pub use disk::disk_behind;
+pub use probe::HostError;
 
 use crate::paths::HostPath;
 use serde::Serialize;
@@ -40,7 +48,8 @@ pub struct Host {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Privilege {
-    /// CAP_SYS_ADMIN in the initial user namespace (or one that acts like it).
+    /// CAP_SYS_ADMIN in the initial user namespace: one whose uid_map is `0 0 4294967295`. Root of any other
+    /// namespace counts as `User`: the kernel gives it no device nodes, no bpf and no foreign mounts.
     Root,
     /// An ordinary user: everything happens inside a user namespace.
     User,
@@ -62,7 +71,7 @@ pub struct CallerIds {
 /// Which hierarchies exist and what each controls.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CgroupLayout {
-    /// v1 hierarchies, by controller name ("memory", "cpu", ...; named ones as "name=systemd").
+    /// v1 hierarchies that the caller may write, by controller name ("memory", "cpu", ...; named ones as "name=systemd").
     pub v1: Vec<V1Hierarchy>,
     /// The v2 hierarchy.
     pub v2: Option<V2Hierarchy>,
@@ -75,7 +84,7 @@ pub struct V1Hierarchy {
     pub controllers: Vec<String>,
     /// Where it is mounted.
     pub mount: HostPath,
-    /// The launcher's own cgroup in it, beginning with a slash.
+    /// The launcher's own cgroup in it, relative to the mount but beginning with a slash.
     pub own: String,
 }
 
@@ -84,7 +93,7 @@ pub struct V1Hierarchy {
 pub struct V2Hierarchy {
     /// Where it is mounted.
     pub mount: HostPath,
-    /// The launcher's own cgroup in it, beginning with a slash.
+    /// The launcher's own cgroup in it, relative to the mount but beginning with a slash.
     pub own: String,
     /// Controllers that can be enabled below the place where containers go.
     pub controllers: Vec<String>,

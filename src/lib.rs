@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 pub mod bundle;
+pub mod cgroup;
 pub mod controls;
 pub mod digest;
 pub mod host;
@@ -9,8 +10,8 @@ pub mod paths;
 pub mod plan;
 pub mod policy;
 pub mod sandbox;
+pub mod request;
 pub mod sample;
 pub mod seccomp;
-pub mod site;
 pub mod survey;
 pub mod sys;

@@ -31,6 +31,8 @@ pub struct Survey {
     pub program: Result<Program, ProgramError>,
     /// Folders of the host's root that a service has no business in (only for `--rootfs /`).
     pub hidden: Vec<(GuestPath, Kind)>,
+    /// Whole disks behind the root and the writable sources: (major, minor).
+    pub disks: Vec<(u32, u32)>,
 }
 
 /// What a file is.
@@ -212,6 +214,7 @@ impl Survey {
         for secret in &grant.secrets {
             sources.insert(secret.source.clone(), source(&secret.source));
         }
+        let disks = disks(root.as_ref(), &sources);
         let program = program::find(grant, &view, &hidden);
         Ok(Self {
             root,
@@ -219,8 +222,24 @@ impl Survey {
             sources,
             program,
             hidden,
+            disks,
         })
     }
+}
+
+/// The disks that io limits are set on; file systems without one (overlay, tmpfs) have none.
+fn disks(root: Option<&Node>, sources: &BTreeMap<HostPath, Source>) -> Vec<(u32, u32)> {
+    let mut out: Vec<(u32, u32)> = root
+        .into_iter()
+        .chain(sources.values().filter_map(|s| match s {
+            Source::Present(node) => Some(node),
+            Source::Absent(_) => None,
+        }))
+        .filter_map(|node| crate::host::disk_behind(node.device))
+        .collect();
+    out.sort_unstable();
+    out.dedup();
+    out
 }
 
 fn source(path: &HostPath) -> Source {

@@ -1,5 +1,6 @@
 //! The five capability sets, exactly, and the locked securebits. Pure.
 
+use crate::controls::ControlId;
 use super::Line;
 use crate::policy::{CapabilitySets, Grant, Template};
 use serde::Serialize;
@@ -50,6 +51,6 @@ impl CapabilityPlan {
         if self.securebits == SECUREBITS_LOCKED {
             text.push_str("; securebits locked");
         }
-        vec![Line::new("capabilities", text, &["8.1.5", "8.4.6"])]
+        vec![Line::new("capabilities", text, &[ControlId::S8_1_5, ControlId::S8_4_6])]
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Rules are additive: nothing is denied below an allowed folder, so writing is allowed on declared places only.
 
+use crate::controls::ControlId;
 use super::mounts::{MountPlan, What};
 use super::process::ProcessPlan;
 use super::{Lack, Line, Weight};
@@ -70,7 +71,7 @@ pub(super) fn plan(
     }
     if host.landlock_abi == 0 {
         lacks.push(Lack {
-            control: "SS-011/8.4.3",
+            control: ControlId::S8_4_3,
             what: "the kernel has no landlock (Linux 5.13, and in the lsm= list)".into(),
             lost: "executing, writing and binding are limited by mounts, seccomp and the namespace alone".into(),
             weight: Weight::Covered,
@@ -82,7 +83,7 @@ pub(super) fn plan(
         Ports::Declared(ports) if host.landlock_abi >= 4 => Some(ports.clone()),
         Ports::Declared(_) => {
             lacks.push(Lack {
-                control: "SS-011/8.2.4",
+                control: ControlId::S8_2_4,
                 what: "landlock port rules need ABI 4 (Linux 6.7)".into(),
                 lost: "undeclared ports can be bound inside the namespace".into(),
                 weight: Weight::Covered,
@@ -92,7 +93,7 @@ pub(super) fn plan(
     };
     if host.landlock_abi < 6 {
         lacks.push(Lack {
-            control: "SS-011/8.1.3",
+            control: ControlId::S8_1_3,
             what: "landlock scopes need ABI 6 (Linux 6.12)".into(),
             lost: "abstract sockets and signals are kept in by the namespaces alone".into(),
             weight: Weight::Covered,
@@ -167,6 +168,6 @@ impl LandlockPlan {
             of(&[Access::Execute, Access::ExecuteTree]),
             of(&[Access::Write, Access::Devices])
         );
-        vec![Line::new("landlock", text, &["8.4.3", "8.4.7", "8.4.8"])]
+        vec![Line::new("landlock", text, &[ControlId::S8_4_3, ControlId::S8_4_7, ControlId::S8_4_8])]
     }
 }

@@ -14,6 +14,7 @@ pub mod seccomp;
 
 mod screen;
 
+use crate::controls::ControlId;
 use crate::host::Host;
 use crate::policy::{Caller, Clamp, Grant, Template, Waiver};
 use crate::survey::{ProgramError, Survey};
@@ -57,7 +58,7 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Lack {
     /// The control that suffers.
-    pub control: &'static str,
+    pub control: ControlId,
     /// What is missing, and since when kernels have it.
     pub what: String,
     /// What is lost.
@@ -83,8 +84,8 @@ pub struct Line {
     pub topic: &'static str,
     /// What is done.
     pub text: String,
-    /// The controls it serves, without "SS-011/".
-    pub controls: &'static [&'static str],
+    /// The controls it serves.
+    pub controls: &'static [ControlId],
 }
 
 impl Line {
@@ -92,7 +93,7 @@ impl Line {
     pub fn new(
         topic: &'static str,
         text: impl Into<String>,
-        controls: &'static [&'static str],
+        controls: &'static [ControlId],
     ) -> Self {
         Self {
             topic,
@@ -149,7 +150,7 @@ pub fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Plan, PlanErr
     let process = process::plan(grant, host, &namespaces, program, &mut lacks)?;
     let seccomp = seccomp::plan(grant, process.exec_fd)?;
     let landlock = landlock::plan(grant, host, &mounts, &process, &mut lacks);
-    let limits = limits::plan(grant, host, &mounts.io_devices, &mut lacks)?;
+    let limits = limit_plan(grant, host, &mounts, &mut lacks)?;
     let network = network::plan(grant, host, &namespaces, &mut lacks);
     let refused: Vec<Lack> = lacks
         .iter()
@@ -177,11 +178,35 @@ pub fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Plan, PlanErr
     })
 }
 
+fn limit_plan(
+    grant: &Grant,
+    host: &Host,
+    mounts: &mounts::MountPlan,
+    lacks: &mut Vec<Lack>,
+) -> Result<limits::LimitPlan, PlanError> {
+    let plan = limits::plan_limits(
+        &grant.limits,
+        &grant.device_rules,
+        &grant.cgroup,
+        &grant.name,
+        host,
+        &mounts.io_devices,
+    )
+    .map_err(|e| PlanError::Value {
+        pointer: "/linux/resources".into(),
+        what: e.to_string(),
+    })?;
+    lacks.extend(plan.lacks.iter().map(|l| Lack {
+        control: l.control,
+        what: l.what.clone(),
+        lost: l.lost.clone(),
+        weight: Weight::Control,
+    }));
+    Ok(plan)
+}
+
 fn is_excused(grant: &Grant, lack: &Lack) -> bool {
-    grant
-        .degraded_allowed
-        .iter()
-        .any(|c| c.to_string() == lack.control)
+    grant.degraded_allowed.contains(&lack.control)
 }
 
 impl Plan {
@@ -194,7 +219,9 @@ impl Plan {
         out.extend(self.seccomp.lines());
         out.extend(self.landlock.lines());
         out.extend(self.network.lines());
-        out.extend(self.limits.lines());
+        out.extend(self.limits.lines.iter().map(|l| {
+            Line::new("limit", format!("{} {}", l.name, l.text), &[ControlId::S8_1_4])
+        }));
         out
     }
 

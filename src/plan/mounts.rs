@@ -6,6 +6,7 @@
 mod place;
 mod steps;
 
+use crate::controls::ControlId;
 use super::namespaces::NamespacePlan;
 use super::{Lack, Line, PlanError, Weight};
 use crate::host::{Host, Privilege};
@@ -338,7 +339,7 @@ fn can_idmap(
     let can = IDMAP_SINCE.iter().any(|(m, since)| *m == magic && host.kernel >= *since);
     if !can {
         lacks.push(Lack {
-            control: "SS-011/8.5.1",
+            control: ControlId::S8_5_1,
             what: format!("the file system of {what} can't be id-mapped on this kernel"),
             lost: "its files keep the host's ids and show as nobody's".into(),
             weight: Weight::Covered,
@@ -362,14 +363,14 @@ impl MountPlan {
         if added > 0 && root.from != RootFrom::Empty {
             text.push_str(&format!(", overlay with {added} mount points"));
         }
-        let mut out = vec![Line::new("root", text, &["8.3.7", "8.4.5", "8.4.7"])];
+        let mut out = vec![Line::new("root", text, &[ControlId::S8_3_7, ControlId::S8_4_5, ControlId::S8_4_7])];
         let hides = |s: &&Step| matches!(s.what, What::EmptyDir { .. } | What::EmptyFile | What::Mask);
         let hidden: Vec<&str> = self.steps.iter().filter(hides).map(|s| s.target.as_str()).collect();
         for step in self.steps.iter().filter(|s| !hides(s)) {
             out.push(step.line());
         }
         if !hidden.is_empty() {
-            out.push(Line::new("hidden", hidden.join(" "), &["8.2.2", "8.4.3"]));
+            out.push(Line::new("hidden", hidden.join(" "), &[ControlId::S8_2_2, ControlId::S8_4_3]));
         }
         out
     }
@@ -406,10 +407,10 @@ impl Step {
         .iter()
         .filter_map(|(on, name)| on.then_some(*name))
         .collect();
-        let controls: &'static [&'static str] = match self.what {
-            What::Secrets { .. } => &["8.2.2"],
-            What::Proc { .. } | What::Dev { .. } => &["8.4.4", "8.5.1"],
-            _ => &["8.4.7", "8.4.8"],
+        let controls: &'static [ControlId] = match self.what {
+            What::Secrets { .. } => &[ControlId::S8_2_2],
+            What::Proc { .. } | What::Dev { .. } => &[ControlId::S8_4_4, ControlId::S8_5_1],
+            _ => &[ControlId::S8_4_7, ControlId::S8_4_8],
         };
         Line::new("mount", format!("{}: {what} ({})", self.target, flags.join(" ")), controls)
     }

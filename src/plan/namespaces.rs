@@ -1,5 +1,6 @@
 //! Namespaces: which are new, which are joined, and how ids map. Pure.
 
+use crate::controls::ControlId;
 use super::{Lack, Line, Weight};
 use crate::host::{Host, Privilege};
 use crate::paths::HostPath;
@@ -107,7 +108,7 @@ fn user_map(grant: &Grant, host: &Host, lacks: &mut Vec<Lack>) -> Option<UserMap
 
 fn own_id_only(grant: &Grant, host: &Host, lacks: &mut Vec<Lack>) -> UserMap {
     lacks.push(Lack {
-        control: "SS-011/8.5.1",
+        control: ControlId::S8_5_1,
         what: "an ordinary user can map only the own id".into(),
         lost: "the service has the caller's rights on files that the container shows".into(),
         weight: Weight::Covered,
@@ -192,7 +193,7 @@ impl NamespacePlan {
         for (kind, path) in &self.joined {
             text.push_str(&format!("; {} joined from {path}", kind.proc_name()));
         }
-        let mut out = vec![Line::new("namespaces", text, &["8.1.3", "8.4.4"])];
+        let mut out = vec![Line::new("namespaces", text, &[ControlId::S8_1_3, ControlId::S8_4_4])];
         if let Some(user) = &self.user {
             let map = |maps: &[IdMap]| {
                 maps.iter()
@@ -201,7 +202,7 @@ impl NamespacePlan {
                     .join(", ")
             };
             let own = user.range.map_or("", |_| " (a range of its own)");
-            out.push(Line::new("ids", format!("{}{own}", map(&user.uids)), &["8.5.1"]));
+            out.push(Line::new("ids", format!("{}{own}", map(&user.uids)), &[ControlId::S8_5_1]));
         }
         out
     }

@@ -1,5 +1,6 @@
 //! The network namespace and the kernel parameters of the container's own namespaces. Pure.
 
+use crate::controls::ControlId;
 use super::namespaces::NamespacePlan;
 use super::{Lack, Line, Weight};
 use crate::host::{Host, Privilege};
@@ -73,7 +74,7 @@ fn file_of(key: &str) -> String {
 
 fn memfd_lack(what: &str) -> Lack {
     Lack {
-        control: "SS-011/8.4.8",
+        control: ControlId::S8_4_8,
         what: what.into(),
         lost: "a memfd could be executable, if anything could still be executed".into(),
         weight: Weight::Covered,
@@ -97,11 +98,11 @@ impl NetworkPlan {
         let mut out = vec![Line::new(
             "network",
             format!("{where_to}; {ports}"),
-            &["8.1.3", "8.2.4", "8.5.4", "8.5.5"],
+            &[ControlId::S8_1_3, ControlId::S8_2_4, ControlId::S8_5_4, ControlId::S8_5_5],
         )];
         if !self.sysctl.is_empty() {
             let all: Vec<String> = self.sysctl.iter().map(|(k, v)| format!("{k} = {v}")).collect();
-            out.push(Line::new("sysctl", all.join(", "), &["8.4.4", "8.4.8"]));
+            out.push(Line::new("sysctl", all.join(", "), &[ControlId::S8_4_4, ControlId::S8_4_8]));
         }
         out
     }

@@ -1,5 +1,6 @@
 //! The program, its ids, resource limits and marks, and how often it can be executed. Pure.
 
+use crate::controls::ControlId;
 use super::namespaces::NamespacePlan;
 use super::{Lack, Line, PlanError, Weight};
 use crate::host::{Host, Privilege};
@@ -110,7 +111,7 @@ pub(super) fn plan(
     let user = host.privilege == Privilege::User;
     if user && !asked.groups.is_empty() {
         lacks.push(Lack {
-            control: "SS-011/8.5.1",
+            control: ControlId::S8_5_1,
             what: "an ordinary user may not set supplementary groups".into(),
             lost: "the groups asked for are not given".into(),
             weight: Weight::Covered,
@@ -193,12 +194,12 @@ impl ProcessPlan {
             command = command.chars().take(57).collect::<String>() + "...";
         }
         let mut out = vec![
-            Line::new("program", format!("{}: {command}", self.program.path), &["8.4.3", "8.5.2"]),
-            Line::new("exec", exec, &["8.4.3", "8.4.8", "8.5.2"]),
+            Line::new("program", format!("{}: {command}", self.program.path), &[ControlId::S8_4_3, ControlId::S8_5_2]),
+            Line::new("exec", exec, &[ControlId::S8_4_3, ControlId::S8_4_8, ControlId::S8_5_2]),
             Line::new(
                 "user",
                 format!("{}:{}, {groups}, no_new_privs, keyring of its own", self.uid, self.gid),
-                &["8.3.7", "8.5.1"],
+                &[ControlId::S8_3_7, ControlId::S8_5_1],
             ),
         ];
         let limits: Vec<String> = self
@@ -212,7 +213,7 @@ impl ProcessPlan {
                 }
             })
             .collect();
-        out.push(Line::new("rlimits", limits.join(", "), &["8.1.4"]));
+        out.push(Line::new("rlimits", limits.join(", "), &[ControlId::S8_1_4]));
         out
     }
 }

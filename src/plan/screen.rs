@@ -12,7 +12,8 @@ impl fmt::Display for Plan {
             last = line.topic;
             write!(f, "  {topic:<13}{}", line.text)?;
             if !line.controls.is_empty() {
-                write!(f, "  [{}]", line.controls.join(" "))?;
+                let ids: Vec<&str> = line.controls.iter().map(|c| short(c.as_str())).collect();
+                write!(f, "  [{}]", ids.join(" "))?;
             }
             writeln!(f)?;
         }
@@ -41,4 +42,9 @@ impl fmt::Display for Plan {
         }
         Ok(())
     }
+}
+
+/// "SS-011/8.4.7" as "8.4.7": the screen has no room for the same word on every line.
+fn short(id: &str) -> &str {
+    id.strip_prefix("SS-011/").unwrap_or(id)
 }

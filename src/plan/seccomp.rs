@@ -1,5 +1,6 @@
 //! System-call filters: the template's, prepared at build time, and the request's own beside it. Pure.
 
+use crate::controls::ControlId;
 use super::{Line, PlanError};
 use crate::policy::{Grant, Template, WriteExecute};
 use crate::seccomp::{self, Arch, Parameters, Program};
@@ -114,7 +115,7 @@ impl SeccompPlan {
         let mut out = vec![Line::new(
             "seccomp",
             format!("{text}; native ABI only"),
-            &["8.1.4", "8.4.4", "8.4.5", "8.4.6", "8.4.8"],
+            &[ControlId::S8_1_4, ControlId::S8_4_4, ControlId::S8_4_5, ControlId::S8_4_6, ControlId::S8_4_8],
         )];
         out.push(Line::new(
             "memory",
@@ -122,7 +123,7 @@ impl SeccompPlan {
                 WriteExecute::Denied => "never both writable and executable (MDWE)",
                 WriteExecute::Waived => "writable and executable allowed (exception)",
             },
-            &["8.4.8"],
+            &[ControlId::S8_4_8],
         ));
         if !self.unknown.is_empty() {
             let text = format!("calls unknown to this machine, ignored: {}", self.unknown.join(" "));

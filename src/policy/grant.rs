@@ -162,7 +162,7 @@ pub struct Process {
 }
 
 /// Size of a terminal.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Terminal {
     /// Rows.
     pub rows: u16,

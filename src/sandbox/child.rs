@@ -38,9 +38,7 @@ impl<T> During<T> for Result<T, Errno> {
 
 /// Runs the recipe; never returns.
 pub(super) fn run(mut work: ChildWork, socket: RawFd) -> ! {
-    let Err(Failed(step, index, errno)) = recipe(&mut work, socket) else {
-        process::exit_now(125)
-    };
+    let Err(Failed(step, index, errno)) = recipe(&mut work, socket);
     let report = Report { step, index, errno: errno as i32 };
     let to = if step == Step::Exec { work.gate.as_ref().map(|g| g.report.as_raw_fd()) } else { None };
     let _ = process::write(to.unwrap_or(socket), &report.bytes());

@@ -13,7 +13,7 @@ use crate::plan::process::{Dumpable, ParentDeath, ProcessPlan, Speculation, Stdi
 use crate::policy::{Exec, NamespaceKind, WriteExecute};
 use crate::sys::process::ExecStrings;
 use landlock::{
-    ABI, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, Ruleset, RulesetAttr,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, Ruleset, RulesetAttr,
     RulesetCreated, RulesetCreatedAttr, Scope,
 };
 use std::ffi::CString;
@@ -358,9 +358,9 @@ fn rights(access: Access, all: BitFlags<AccessFs>, exec: &Exec) -> BitFlags<Acce
     let wanted = match access {
         Access::Read => read,
         Access::Execute => AccessFs::Execute | AccessFs::ReadFile,
-        Access::ExecuteTree => AccessFs::Execute | read,
+        Access::ExecuteTree => BitFlags::from(AccessFs::Execute) | read,
         Access::Write if *exec == Exec::Any => all,
-        Access::Write => all & !(AccessFs::Execute | devices | AccessFs::IoctlDev),
+        Access::Write => all & !(devices | AccessFs::Execute | AccessFs::IoctlDev),
         Access::Devices => read | AccessFs::WriteFile | AccessFs::IoctlDev,
     };
     wanted & all

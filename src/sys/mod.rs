@@ -4,8 +4,11 @@
 //! `cgroup`, `container` and `host`; everything that nix offers safely is called there directly.
 #![allow(unsafe_code)]
 
+pub mod bpf;
 pub mod fs;
+pub mod landlock;
 pub mod mount;
+pub mod pidfd;
 pub mod process;
 pub mod socket;
 

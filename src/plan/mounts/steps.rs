@@ -1,5 +1,6 @@
 //! Turns granted mounts into steps for this host: sizes, owners, device nodes, who makes them.
 
+use crate::controls::ControlId;
 use super::place::Builder;
 use super::{Attrs, By, DevNodes, Node, Skeleton, What, can_idmap};
 use crate::host::Host;
@@ -225,7 +226,7 @@ pub(super) fn secrets(
     let noswap = builder.privileged() == By::Launcher && host.kernel >= (6, 4);
     if !noswap {
         lacks.push(Lack {
-            control: "SS-011/8.2.2",
+            control: ControlId::S8_2_2,
             what: "tmpfs noswap needs Linux 6.4 and the host's root".into(),
             lost: "secrets could be swapped out".into(),
             weight: Weight::Covered,

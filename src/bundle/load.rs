@@ -1,0 +1,179 @@
+//! Reads config.json: bounded, typed, with the place of every error. Trusts nothing in it.
+
+use super::{Bundle, Extras};
+use crate::paths::HostPath;
+use crate::policy::{Caller, RootSource};
+use oci_spec::runtime::Spec;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// The largest config.json that is read, in bytes.
+pub const MAX_CONFIG: u64 = 1 << 20;
+
+/// Why there is no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// The file can't be read.
+    #[error("can't read {path}: {why}")]
+    Read {
+        /// Which.
+        path: String,
+        /// What the kernel said.
+        why: std::io::Error,
+    },
+    /// More than [`MAX_CONFIG`] bytes.
+    #[error("{path} has {size} bytes: a config.json may have at most {MAX_CONFIG}")]
+    TooLarge {
+        /// Which.
+        path: String,
+        /// Its size as far as it was read.
+        size: u64,
+    },
+    /// Not a runtime-spec config.
+    #[error("{path}: {pointer}: {what}")]
+    Shape {
+        /// Which file.
+        path: String,
+        /// JSON pointer; "(document)" for the whole.
+        pointer: String,
+        /// What is wrong, with line and column.
+        what: String,
+    },
+}
+
+impl Bundle {
+    /// Reads `dir`/config.json.
+    pub fn load(dir: &HostPath, name: &str, caller: Caller, extras: Extras) -> Result<Self, BundleError> {
+        let path = dir.join("config.json");
+        let text = read(path.as_path())?;
+        let spec = parse(&text).map_err(|(pointer, what)| BundleError::Shape {
+            path: path.to_string(),
+            pointer,
+            what,
+        })?;
+        let shape = |pointer: &str, what: &str| BundleError::Shape {
+            path: path.to_string(),
+            pointer: pointer.into(),
+            what: what.into(),
+        };
+        check_version(spec.version()).map_err(|what| shape("/ociVersion", &what))?;
+        let root = spec.root().as_ref().ok_or_else(|| {
+            shape("/root", "missing: a Linux container needs a root with a path")
+        })?;
+        let root = root.path().to_str().filter(|p| !p.is_empty() && !p.contains('\0')).ok_or_else(|| {
+            shape("/root/path", "not a path: name the root file system's folder")
+        })?;
+        let root = if root.starts_with('/') {
+            HostPath::trusted(root)
+        } else {
+            dir.join(root)
+        };
+        Ok(Self {
+            name: name.into(),
+            caller,
+            root: RootSource::Dir(root),
+            spec,
+            extras,
+            digest: crate::digest::sha256_hex(&text),
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
+    let failed = |why| BundleError::Read {
+        path: path.display().to_string(),
+        why,
+    };
+    // A FIFO or device in the file's place must not block us.
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
+        .map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(failed(std::io::Error::other("not a regular file")));
+    }
+    let mut text = Vec::new();
+    file.take(MAX_CONFIG + 1).read_to_end(&mut text).map_err(failed)?;
+    if text.len() as u64 > MAX_CONFIG {
+        return Err(BundleError::TooLarge {
+            path: path.display().to_string(),
+            size: text.len() as u64,
+        });
+    }
+    Ok(text)
+}
+
+/// Parses a config; the error is (JSON pointer, what).
+pub fn parse(text: &[u8]) -> Result<Spec, (String, String)> {
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let spec = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let pointer = pointer(error.path());
+        (pointer, error.into_inner().to_string())
+    })?;
+    json.end().map_err(|e| ("(document)".to_string(), e.to_string()))?;
+    Ok(spec)
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut out = String::new();
+    for segment in path.iter() {
+        match segment {
+            Segment::Seq { index } => out.push_str(&format!("/{index}")),
+            Segment::Map { key } => {
+                out.push('/');
+                out.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
+            Segment::Enum { variant } => out.push_str(&format!("/{variant}")),
+            Segment::Unknown => {}
+        }
+    }
+    if out.is_empty() { "(document)".into() } else { out }
+}
+
+/// runtime-spec 1.x, with or without a pre-release suffix.
+fn check_version(text: &str) -> Result<(), String> {
+    let numbers = text.split(['-', '+']).next().unwrap_or_default();
+    let parts: Vec<Option<u32>> = numbers.split('.').map(|p| p.parse().ok()).collect();
+    match parts.as_slice() {
+        [Some(1), Some(_), Some(_)] => Ok(()),
+        [Some(_), Some(_), Some(_)] => Err(format!("{text:?}: this runtime follows runtime-spec 1.x")),
+        _ => Err(format!("{text:?}: not a semantic version such as 1.3.0")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_name_their_place() {
+        let (pointer, what) = parse(br#"{"ociVersion":"1.0.0","process":{"cwd":"/","user":{"uid":"x"}}}"#).unwrap_err();
+        assert_eq!(pointer, "/process/user/uid");
+        assert!(what.contains("line 1 column"), "{what}");
+        let (pointer, _) = parse(b"{").unwrap_err();
+        assert_eq!(pointer, "(document)");
+        let (pointer, _) = parse(br#"{"ociVersion":"1.0.0"} x"#).unwrap_err();
+        assert_eq!(pointer, "(document)");
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_and_not_a_crash() {
+        let deep = "[".repeat(100_000);
+        assert!(parse(format!("{{\"ociVersion\":{deep}").as_bytes()).is_err());
+        let annotations = format!("{{\"ociVersion\":\"1.0.0\",\"x\":{deep}");
+        assert!(parse(annotations.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn versions() {
+        for good in ["1.0.0", "1.3.0", "1.0.2-dev", "1.2.1+x"] {
+            assert!(check_version(good).is_ok(), "{good}");
+        }
+        for bad in ["", "1", "1.0", "2.0.0", "x.y.z", "1.0.0.0"] {
+            assert!(check_version(bad).is_err(), "{bad}");
+        }
+    }
+}

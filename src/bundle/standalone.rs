@@ -1,0 +1,198 @@
+//! Makes a bundle of a command line: a hardened spec, then what was asked on top of it.
+
+use super::{Bundle, BundleError, Extras};
+use crate::paths::{GuestPath, HostPath};
+use crate::policy::{Caller, RootSource};
+use crate::request::{RunRequest, Source, Volume};
+use oci_spec::runtime::{Mount, Spec};
+use serde_json::{Value, json};
+
+/// A config.json that asks for nothing beyond the default ceiling; `spec` prints it.
+pub fn hardened_spec() -> Value {
+    json!({
+        "ociVersion": "1.3.0",
+        "root": { "path": "rootfs", "readonly": true },
+        "process": {
+            "terminal": false,
+            "user": { "uid": 65532, "gid": 65532 },
+            "args": ["/app"],
+            "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+            "cwd": "/",
+            "capabilities": {
+                "bounding": [], "effective": [], "inheritable": [], "permitted": [], "ambient": []
+            },
+            "rlimits": [
+                { "type": "RLIMIT_CORE", "soft": 1, "hard": 1 },
+                { "type": "RLIMIT_NOFILE", "soft": 1024, "hard": 1024 }
+            ],
+            "noNewPrivileges": true
+        },
+        "mounts": [
+            {
+                "destination": "/proc", "type": "proc", "source": "proc",
+                "options": ["nosuid", "noexec", "nodev"]
+            }
+        ],
+        "linux": {
+            "namespaces": [
+                { "type": "pid" }, { "type": "network" }, { "type": "ipc" },
+                { "type": "uts" }, { "type": "mount" }, { "type": "cgroup" }
+            ]
+        }
+    })
+}
+
+impl Bundle {
+    /// What `run` and `plan` work on.
+    pub fn standalone(request: &RunRequest) -> Result<Self, BundleError> {
+        let mut extras = Extras {
+            template: request.template,
+            expose: Some(request.expose.clone()),
+            secrets: request.secrets.clone(),
+            own_range: true,
+            idmapped: request.volumes.iter().map(|v| v.target.clone()).collect(),
+            systemd_cgroup: false,
+            io_bps: request.io,
+        };
+        let (mut spec, root) = match &request.source {
+            Source::Bundle(dir) => {
+                let mut bundle = Self::load(dir, &request.name, Caller::Standalone, extras.clone())?;
+                let user_maps = bundle.spec.linux().as_ref().and_then(|l| l.uid_mappings().as_ref());
+                extras.own_range = user_maps.is_none_or(Vec::is_empty);
+                if request.expose.is_empty() {
+                    extras.expose = None;
+                }
+                (std::mem::take(&mut bundle.spec), bundle.root)
+            }
+            other => (template_spec(request, other)?, root_of(other)),
+        };
+        ask(&mut spec, request);
+        let text = serde_json::to_vec(&spec).unwrap_or_default();
+        Ok(Self {
+            name: request.name.clone(),
+            caller: Caller::Standalone,
+            root,
+            spec,
+            extras,
+            digest: crate::digest::sha256_hex(&text),
+        })
+    }
+}
+
+fn root_of(source: &Source) -> RootSource {
+    match source {
+        Source::Rootfs(dir) if dir.as_path() == std::path::Path::new("/") => RootSource::Host,
+        Source::Rootfs(dir) | Source::Bundle(dir) => RootSource::Dir(dir.clone()),
+        Source::Embedded => RootSource::Embedded,
+    }
+}
+
+fn template_spec(request: &RunRequest, source: &Source) -> Result<Spec, BundleError> {
+    let mut value = hardened_spec();
+    if let Source::Embedded = source {
+        let path = crate::sample::path();
+        let mut args = vec![path.to_string()];
+        args.extend(request.args.iter().cloned());
+        value["process"]["args"] = json!(args);
+    }
+    value["hostname"] = json!(request.name);
+    let text = value.to_string();
+    super::load::parse(text.as_bytes()).map_err(|(pointer, what)| BundleError::Shape {
+        path: "the built-in spec".into(),
+        pointer,
+        what,
+    })
+}
+
+/// The flags, on top of whatever spec there is.
+fn ask(spec: &mut Spec, request: &RunRequest) {
+    let embedded = request.source == Source::Embedded;
+    if let Some(process) = spec.process_mut() {
+        if !request.args.is_empty() && !embedded {
+            process.set_args(Some(request.args.clone()));
+        }
+        if let Some((uid, gid)) = request.user {
+            let mut user = process.user().clone();
+            user.set_uid(uid);
+            user.set_gid(gid);
+            process.set_user(user);
+        }
+        if let Some(workdir) = &request.workdir {
+            process.set_cwd(workdir.as_str().into());
+        }
+        let mut env = process.env().clone().unwrap_or_default();
+        for asked in &request.env {
+            let key = asked.split('=').next().unwrap_or_default();
+            env.retain(|e| e.split('=').next() != Some(key));
+            env.push(asked.clone());
+        }
+        process.set_env(Some(env));
+    }
+    let mut mounts = spec.mounts().clone().unwrap_or_default();
+    mounts.extend(request.tmpfs.iter().map(|(target, size)| tmpfs(target, *size)));
+    mounts.extend(request.volumes.iter().map(bind));
+    spec.set_mounts(Some(mounts));
+    resources(spec, request);
+    if !request.labels.is_empty() {
+        let mut labels = spec.annotations().clone().unwrap_or_default();
+        labels.extend(request.labels.iter().cloned());
+        spec.set_annotations(Some(labels));
+    }
+}
+
+fn tmpfs(target: &GuestPath, size: u64) -> Mount {
+    let options = ["nosuid", "nodev", "noexec", &format!("size={size}"), "mode=1777"]
+        .map(String::from)
+        .to_vec();
+    mount(target, "tmpfs", &HostPath::trusted("tmpfs"), options)
+}
+
+fn bind(volume: &Volume) -> Mount {
+    let access = if volume.writable { "rw" } else { "ro" };
+    let options = ["bind", access, "nosuid", "nodev", "noexec"].map(String::from).to_vec();
+    mount(&volume.target, "bind", &volume.source, options)
+}
+
+fn mount(target: &GuestPath, kind: &str, source: &HostPath, options: Vec<String>) -> Mount {
+    let mut mount = Mount::default();
+    mount.set_destination(target.as_str().into());
+    mount.set_typ(Some(kind.into()));
+    mount.set_source(Some(source.as_path().into()));
+    mount.set_options(Some(options));
+    mount
+}
+
+fn resources(spec: &mut Spec, request: &RunRequest) {
+    use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxPids, PosixRlimit, PosixRlimitType};
+    if let Some(nofile) = request.nofile
+        && let Some(process) = spec.process_mut()
+    {
+        let mut limits = process.rlimits().clone().unwrap_or_default();
+        limits.retain(|l| l.typ() != PosixRlimitType::RlimitNofile);
+        let mut limit = PosixRlimit::default();
+        limit.set_typ(PosixRlimitType::RlimitNofile);
+        limit.set_soft(nofile);
+        limit.set_hard(nofile);
+        limits.push(limit);
+        process.set_rlimits(Some(limits));
+    }
+    let Some(linux) = spec.linux_mut() else { return };
+    let mut resources = linux.resources().clone().unwrap_or_default();
+    if let Some(bytes) = request.memory.and_then(|n| i64::try_from(n).ok()) {
+        let mut memory = LinuxMemory::default();
+        memory.set_limit(Some(bytes));
+        resources.set_memory(Some(memory));
+    }
+    if let Some(thousandths) = request.cpus {
+        let mut cpu = LinuxCpu::default();
+        cpu.set_period(Some(100_000));
+        cpu.set_quota(i64::try_from(thousandths * 100).ok());
+        resources.set_cpu(Some(cpu));
+    }
+    if let Some(count) = request.pids.and_then(|n| i64::try_from(n).ok()) {
+        let mut pids = LinuxPids::default();
+        pids.set_limit(Some(count));
+        resources.set_pids(Some(pids));
+    }
+    linux.set_resources(Some(resources));
+}

@@ -1,0 +1,87 @@
+//! What can go wrong with a cgroup, as sentences: what was tried, what the kernel said, what to do.
+
+use nix::errno::Errno;
+use std::path::Path;
+
+/// Why a cgroup could not be made, entered, read, emptied or removed.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+pub enum CgroupError {
+    /// A system call failed.
+    #[error("{what} {path}: {}; {remedy}", .errno.desc())]
+    Failed {
+        /// What was tried, with the system call.
+        what: String,
+        /// On which file.
+        path: String,
+        /// What the kernel said.
+        errno: Errno,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Somebody else's processes are there.
+    #[error(
+        "made no cgroup {path}: it exists and is in use (processes {pids:?}); choose another name, or stop what runs there"
+    )]
+    Occupied {
+        /// The cgroup.
+        path: String,
+        /// Some of the processes; none when only cgroups below it are in the way.
+        pids: Vec<i32>,
+    },
+    /// The mount point is something else.
+    #[error(
+        "opened {path}, which is not a cgroup {expected} file system (statfs says {found:#x}); mount it there, or unmount what hides it"
+    )]
+    NotCgroup {
+        /// The mount point.
+        path: String,
+        /// "v1" or "v2".
+        expected: &'static str,
+        /// The magic number found.
+        found: i64,
+    },
+    /// Processes outlived SIGKILL.
+    #[error(
+        "killed everything in {path}, but {pids:?} are still there after {waited_ms} ms; they hang in the kernel (state D): look at /proc/PID/stack"
+    )]
+    Undead {
+        /// The cgroup.
+        path: String,
+        /// Who is left.
+        pids: Vec<i32>,
+        /// How long was waited.
+        waited_ms: u64,
+    },
+}
+
+impl CgroupError {
+    pub(super) fn new(what: impl Into<String>, path: &Path, errno: Errno) -> Self {
+        let remedy = match errno {
+            Errno::EACCES | Errno::EPERM => {
+                "run as root, or in a cgroup that is delegated (systemd-run --user --scope -p Delegate=yes)"
+            }
+            Errno::EROFS => {
+                "the cgroup file system is mounted read-only: mount it writable for the launcher"
+            }
+            Errno::EBUSY => "processes or cgroups below it are in the way: stop them first",
+            Errno::ENOENT => {
+                "it is gone, or this kernel lacks it: check the mount and the controllers"
+            }
+            Errno::EINVAL | Errno::ERANGE => {
+                "the kernel does not accept the value: a cgroup above may allow less, see its files"
+            }
+            Errno::ENODEV => "the device does not exist or is a partition: name the whole disk",
+            Errno::ENOSPC => {
+                "the cgroup has no CPUs or memory nodes, or the machine has too many cgroups"
+            }
+            Errno::EMFILE | Errno::ENFILE => "too many open files: raise the limit",
+            _ => "see cgroups(7)",
+        };
+        Self::Failed {
+            what: what.into(),
+            path: path.display().to_string(),
+            errno,
+            remedy,
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! From the plan to the kernel: directories, controllers, writes, device filter, in this order.
+//!
+//! Whatever was made is noted in the [`Cgroup`] at once, so that a failure can be undone.
+
+use super::dir::{OpenDir, Root};
+use super::{Cgroup, CgroupError, MadeDir, Member, device, v1};
+use crate::plan::limits::{CgroupDir, Lack, LimitPlan, LimitWrite, Presence, Value};
+use nix::errno::Errno;
+use std::path::Path;
+
+pub(super) fn make(cgroup: &mut Cgroup, plan: &LimitPlan) -> Result<(), CgroupError> {
+    if let Some(leaf) = &plan.step_aside {
+        step_aside(cgroup, leaf)?;
+    }
+    for place in &plan.dirs {
+        enter(cgroup, place)?;
+    }
+    for enable in &plan.enable {
+        let names: Vec<String> = enable.controllers.iter().map(|c| format!("+{c}")).collect();
+        let root = cgroup
+            .roots
+            .iter()
+            .find(|(mount, _)| *mount == enable.mount);
+        if let Some((mount, root)) = root {
+            let dir = root.dir(mount.as_path(), &enable.path)?;
+            dir.set("cgroup.subtree_control", &names.join(" "))?;
+        }
+    }
+    for write in &plan.writes {
+        apply(cgroup, plan, write)?;
+    }
+    device::apply(cgroup, plan)
+}
+
+/// v2 lets no cgroup have both processes and controllers for its children: the launcher makes room.
+fn step_aside(cgroup: &mut Cgroup, leaf: &CgroupDir) -> Result<(), CgroupError> {
+    let path = leaf.mount.as_path().join(&leaf.path);
+    let root = cgroup.root(leaf)?;
+    match root.make(&leaf.path) {
+        Ok(()) | Err(Errno::EEXIST) => {}
+        Err(e) => {
+            return Err(CgroupError::new(
+                "made the launcher's own leaf (mkdirat)",
+                &path,
+                e,
+            ));
+        }
+    }
+    root.dir(leaf.mount.as_path(), &leaf.path)?
+        .set("cgroup.procs", "0")
+}
+
+/// Makes and opens one of the container's own cgroups.
+pub(super) fn enter(cgroup: &mut Cgroup, place: &CgroupDir) -> Result<(), CgroupError> {
+    let mount = place.mount.as_path();
+    let full = mount.join(&place.path);
+    let mut parents = Vec::new();
+    let root = cgroup.root(place)?;
+    let made = fresh(root, place, &mut parents);
+    let opened = made.and_then(|()| root.dir(mount, &place.path));
+    cgroup.parents.extend(parents);
+    let dir = opened?;
+    let inode = dir
+        .inode()
+        .map_err(|e| CgroupError::new("read the number of (fstat)", &full, e))?;
+    cgroup.members.push(Member {
+        place: place.clone(),
+        inode,
+        dir,
+    });
+    Ok(())
+}
+
+/// mkdir of the leaf, and of what is missing above it.
+fn fresh(root: &Root, place: &CgroupDir, parents: &mut Vec<MadeDir>) -> Result<(), CgroupError> {
+    let full = place.mount.as_path().join(&place.path);
+    match root.make(&place.path) {
+        Ok(()) => return Ok(()),
+        Err(Errno::EEXIST) => return replace(root, place, &full),
+        Err(Errno::ENOENT) => {}
+        Err(e) => return Err(CgroupError::new("made (mkdirat)", &full, e)),
+    }
+    for (cut, _) in place.path.match_indices('/') {
+        let above = &place.path[..cut];
+        match root.make(above) {
+            Ok(()) => parents.push(MadeDir {
+                mount: place.mount.clone(),
+                version: place.version,
+                path: above.to_string(),
+            }),
+            Err(Errno::EEXIST) => {}
+            Err(e) => {
+                let at = place.mount.as_path().join(above);
+                return Err(CgroupError::new("made (mkdirat)", &at, e));
+            }
+        }
+    }
+    match root.make(&place.path) {
+        Ok(()) => Ok(()),
+        Err(Errno::EEXIST) => replace(root, place, &full),
+        Err(e) => Err(CgroupError::new("made (mkdirat)", &full, e)),
+    }
+}
+
+/// A cgroup of this name exists: an empty one is a leftover and goes (its limits are unknown), another is in use.
+fn replace(root: &Root, place: &CgroupDir, full: &Path) -> Result<(), CgroupError> {
+    match root.remove(&place.path) {
+        Ok(()) | Err(Errno::ENOENT) => {}
+        Err(Errno::EBUSY | Errno::ENOTEMPTY) => {
+            let dir = root.dir(place.mount.as_path(), &place.path)?;
+            let mut pids = dir.all_procs().unwrap_or_default();
+            pids.truncate(8);
+            return Err(CgroupError::Occupied {
+                path: full.display().to_string(),
+                pids,
+            });
+        }
+        Err(e) => return Err(CgroupError::new("removed the leftover (rmdir)", full, e)),
+    }
+    root.make(&place.path)
+        .map_err(|e| CgroupError::new("made (mkdirat)", full, e))
+}
+
+fn apply(cgroup: &mut Cgroup, plan: &LimitPlan, write: &LimitWrite) -> Result<(), CgroupError> {
+    let text = match &write.value {
+        Value::Text(text) => text,
+        Value::Inherited => return v1::inherit(cgroup, &plan.dirs[write.dir], &write.file),
+    };
+    let dir: &OpenDir = cgroup.planned(plan, write.dir)?;
+    match (dir.write(&write.file, text), &write.presence) {
+        (Ok(()), _) => Ok(()),
+        (Err(Errno::ENOENT), Presence::Optional(lost)) => {
+            let what = format!(
+                "this kernel has no {}",
+                dir.path().join(&write.file).display()
+            );
+            cgroup.gaps.push(Lack {
+                control: write.control,
+                what,
+                lost: lost.clone(),
+            });
+            Ok(())
+        }
+        (Err(e), _) => {
+            let what = format!("wrote {text:?} into");
+            Err(CgroupError::new(what, &dir.path().join(&write.file), e))
+        }
+    }
+}
