@@ -163,17 +163,18 @@ fn mount(target: &GuestPath, kind: &str, source: &HostPath, options: Vec<String>
 }
 
 fn resources(spec: &mut Spec, request: &RunRequest) {
-    use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxPids, PosixRlimit, PosixRlimitType};
+    use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxPids, PosixRlimitBuilder, PosixRlimitType};
     if let Some(nofile) = request.nofile
         && let Some(process) = spec.process_mut()
     {
         let mut limits = process.rlimits().clone().unwrap_or_default();
         limits.retain(|l| l.typ() != PosixRlimitType::RlimitNofile);
-        let mut limit = PosixRlimit::default();
-        limit.set_typ(PosixRlimitType::RlimitNofile);
-        limit.set_soft(nofile);
-        limit.set_hard(nofile);
-        limits.push(limit);
+        let built = PosixRlimitBuilder::default()
+            .typ(PosixRlimitType::RlimitNofile)
+            .soft(nofile)
+            .hard(nofile)
+            .build();
+        limits.extend(built);
         process.set_rlimits(Some(limits));
     }
     let Some(linux) = spec.linux_mut() else { return };
@@ -191,7 +192,7 @@ fn resources(spec: &mut Spec, request: &RunRequest) {
     }
     if let Some(count) = request.pids.and_then(|n| i64::try_from(n).ok()) {
         let mut pids = LinuxPids::default();
-        pids.set_limit(Some(count));
+        pids.set_limit(count);
         resources.set_pids(Some(pids));
     }
     linux.set_resources(Some(resources));

@@ -300,3 +300,23 @@ pub fn unshare(flags: i32) -> Result<(), Errno> {
     // SAFETY: plain integers.
     check(unsafe { libc::unshare(flags) as libc::c_long }).map(drop)
 }
+
+/// Sets a signal to be ignored.
+pub fn ignore_signal(signal: i32) {
+    // SAFETY: SIG_IGN installs no handler.
+    unsafe { libc::signal(signal, libc::SIG_IGN) };
+}
+
+/// The name that ps shows (prctl PR_SET_NAME).
+pub fn prctl_name(name: &CStr) -> Result<(), Errno> {
+    // SAFETY: NUL-terminated string, only read.
+    check(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) as libc::c_long }).map(drop)
+}
+
+/// Closes the standard streams of a process that must not keep its caller's pipes open.
+pub fn close_stdio() {
+    for fd in 0..3 {
+        // SAFETY: the caller is a forked helper that never touches its standard streams again.
+        unsafe { libc::close(fd) };
+    }
+}

@@ -1,0 +1,111 @@
+//! Errors of the lifecycle. The texts that engines match on stand here, word for word (runc's).
+
+use crate::cgroup::CgroupError;
+use crate::sandbox::{LaunchError, PrepareError};
+use crate::verify::{Difference, VerifyError};
+use nix::errno::Errno;
+
+/// Why a lifecycle command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ContainerError {
+    /// No container of that id.
+    #[error("container does not exist")]
+    Unknown,
+    /// The id is taken.
+    #[error("container with given ID already exists")]
+    Exists,
+    /// Started already.
+    #[error("cannot start an already running container")]
+    AlreadyRunning,
+    /// Over already.
+    #[error("cannot start a container that has stopped")]
+    Stopped,
+    /// A signal for nobody.
+    #[error("container not running")]
+    NotRunning,
+    /// Deleted too early.
+    #[error("cannot delete container {id} that is not stopped: {status}")]
+    NotStopped {
+        /// Which.
+        id: String,
+        /// Its status.
+        status: &'static str,
+    },
+    /// The state folder.
+    #[error("can't {tried} {path}: {why}")]
+    Store {
+        /// What was tried.
+        tried: &'static str,
+        /// Where.
+        path: String,
+        /// What the kernel said.
+        why: std::io::Error,
+    },
+    /// A state folder that others could have written.
+    #[error("{path} belongs to uid {owner} with mode {mode:o}: the state folder must be the caller's own and closed to others (chown, chmod 0700)")]
+    StoreNotOurs {
+        /// Where.
+        path: String,
+        /// Its owner.
+        owner: u32,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A state file that makes no sense.
+    #[error("{path} is damaged ({why}): delete the container with --force")]
+    StateDamaged {
+        /// Where.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Preparation.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The launch.
+    #[error("unable to start container process: {0}")]
+    Launch(#[from] LaunchError),
+    /// Cgroups.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// Verification could not be done.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// Verification found differences: nothing of the image has run.
+    #[error("the container was not as planned, so it was killed before its program ran: {}", list(.0))]
+    Different(Vec<Difference>),
+    /// A system call of the launcher's.
+    #[error("can't {tried}: {}", .errno.desc())]
+    Sys {
+        /// What was tried.
+        tried: &'static str,
+        /// What the kernel said.
+        errno: Errno,
+    },
+}
+
+fn list(differences: &[Difference]) -> String {
+    differences
+        .iter()
+        .map(|d| format!("{}: {} is {:?}, planned {:?}", d.control, d.what, d.found, d.expected))
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// Names the file and the deed.
+pub(super) fn at<T>(
+    result: std::io::Result<T>,
+    tried: &'static str,
+    path: &std::path::Path,
+) -> Result<T, ContainerError> {
+    result.map_err(|why| ContainerError::Store {
+        tried,
+        path: path.display().to_string(),
+        why,
+    })
+}
+
+/// Names the deed.
+pub(super) fn sys<T>(result: Result<T, Errno>, tried: &'static str) -> Result<T, ContainerError> {
+    result.map_err(|errno| ContainerError::Sys { tried, errno })
+}

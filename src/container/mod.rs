@@ -1,0 +1,20 @@
+//! A container's life: made, started, ended, forgotten; on disk where a later command finds it.
+//!
+//! `run` keeps it in one process; `create`, `start`, `kill`, `delete` spread it over several. Both go through
+//! [`build`], so both launch, verify and record in the same way.
+
+mod build;
+mod error;
+mod janitor;
+mod lifecycle;
+mod record;
+mod run;
+mod store;
+
+pub use build::{Ready, build};
+pub use error::ContainerError;
+pub use janitor::Janitor;
+pub use lifecycle::{create, delete, kill, start, state};
+pub use record::{Identity, LaunchRecord, RecordTarget};
+pub use run::run;
+pub use store::{Entry, Gate, State, Status, Store};

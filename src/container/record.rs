@@ -1,0 +1,118 @@
+//! The launch record: who asked for what, what was granted, what was verified. Evidence, in JSON.
+
+use super::error::{ContainerError, at};
+use crate::controls::ControlId;
+use crate::plan::{Lack, Plan};
+use crate::policy::{Clamp, Template, Waiver};
+use crate::verify::Verification;
+use serde::Serialize;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+/// What is recorded of each launch. Secrets by name only, environment by name only.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LaunchRecord<'a> {
+    /// Layout of this record.
+    pub version: u32,
+    /// "verified" or "refused".
+    pub result: &'static str,
+    /// Container.
+    pub name: &'a str,
+    /// Who asked.
+    pub identity: Identity,
+    /// Host name and kernel.
+    pub host: &'a str,
+    /// Template in force.
+    pub template: Template,
+    /// SHA-256 of config.json.
+    pub bundle_digest: &'a str,
+    /// SHA-256 of the policy in force.
+    pub policy_digest: &'a str,
+    /// SHA-256 of the plan.
+    pub plan_digest: &'a str,
+    /// Clamps.
+    pub clamps: &'a [Clamp],
+    /// Exceptions in use.
+    pub exceptions: &'a [Waiver],
+    /// What the host couldn't give.
+    pub lacks: &'a [Lack],
+    /// Controls that the plan serves.
+    pub controls: Vec<ControlId>,
+    /// What was compared from outside.
+    pub verification: &'a Verification,
+    /// Process id on the host.
+    pub pid: i32,
+    /// When the launch was asked for, RFC 3339 with microseconds.
+    pub requested: String,
+    /// When it had been verified.
+    pub verified: String,
+}
+
+/// Who asked.
+#[derive(Clone, Debug, Serialize)]
+pub struct Identity {
+    /// Effective uid.
+    pub uid: u32,
+    /// Login uid, if set.
+    pub login: Option<u32>,
+    /// The launcher's process id.
+    pub launcher: u32,
+}
+
+/// Where a copy of the record goes (`--record FILE|FD`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordTarget {
+    /// A file, appended to.
+    File(PathBuf),
+    /// A descriptor that the caller opened.
+    Fd(i32),
+}
+
+impl RecordTarget {
+    /// A number is a descriptor, everything else a file.
+    pub fn parse(text: &str) -> Self {
+        match text.parse::<i32>() {
+            Ok(fd) if fd >= 0 => Self::Fd(fd),
+            _ => Self::File(PathBuf::from(text)),
+        }
+    }
+
+    /// One line of JSON.
+    pub fn write(&self, line: &[u8]) -> Result<(), ContainerError> {
+        match self {
+            Self::File(path) => {
+                let file = OpenOptions::new()
+                    .append(true)
+                    .create(true)
+                    .mode(0o600)
+                    .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+                    .open(path);
+                at(file.and_then(|mut f| f.write_all(line)), "write the launch record to", path)
+            }
+            Self::Fd(fd) => {
+                let path = PathBuf::from(format!("/proc/self/fd/{fd}"));
+                let file = OpenOptions::new().append(true).open(&path);
+                at(file.and_then(|mut f| f.write_all(line)), "write the launch record to", &path)
+            }
+        }
+    }
+}
+
+/// The controls that a plan's lines name.
+pub fn controls_of(plan: &Plan) -> Vec<ControlId> {
+    let mut out: Vec<ControlId> = plan.lines().iter().flat_map(|l| l.controls.to_vec()).collect();
+    out.sort();
+    out.dedup();
+    out
+}
+
+/// UTC now as RFC 3339 with microseconds.
+pub fn now() -> String {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    crate::clock::rfc3339(since.as_secs(), since.subsec_nanos())
+}

@@ -1,0 +1,312 @@
+//! The state folder: one folder a container, closed to everybody else, each file written whole or not at all.
+
+use super::error::{ContainerError, at};
+use crate::cgroup::CgroupRecord;
+use crate::policy::is_name;
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// What is known of a container; the file `state.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    /// Version of this file's layout.
+    pub layout: u32,
+    /// Id.
+    pub id: String,
+    /// Process id on the host.
+    pub pid: i32,
+    /// Start time of that process in clock ticks (field 22 of /proc/PID/stat): pids are reused.
+    pub start_time: u64,
+    /// Whether `start` was called.
+    pub started: bool,
+    /// The bundle's folder.
+    pub bundle: String,
+    /// The root's folder.
+    pub rootfs: String,
+    /// When it was created, RFC 3339.
+    pub created: String,
+    /// Uid of the caller.
+    pub owner: u32,
+    /// Its cgroups.
+    pub cgroup: CgroupRecord,
+    /// First id of its own range.
+    pub range: Option<u32>,
+    /// Labels.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// A container's status as the runtime-spec names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Being made.
+    Creating,
+    /// Waits for start.
+    Created,
+    /// The program runs.
+    Running,
+    /// The program has ended.
+    Stopped,
+}
+
+impl Status {
+    /// The spec's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// The state folder.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// One container's folder, locked.
+#[must_use]
+pub struct Entry {
+    dir: PathBuf,
+    _lock: Flock<File>,
+}
+
+/// Where a created container waits.
+pub struct Gate {
+    /// Read by the child.
+    pub go: OwnedFd,
+    /// Written by the child.
+    pub report: OwnedFd,
+}
+
+const STATE: &str = "state.json";
+const GO: &str = "go";
+const REPORT: &str = "report";
+
+impl Store {
+    /// The default place: /run/cofferdam for root, below the user's runtime folder otherwise.
+    pub fn default_root() -> PathBuf {
+        if nix::unistd::geteuid().is_root() {
+            return "/run/cofferdam".into();
+        }
+        match std::env::var_os("XDG_RUNTIME_DIR").filter(|d| Path::new(d).is_absolute()) {
+            Some(dir) => PathBuf::from(dir).join("cofferdam"),
+            None => PathBuf::from(format!("/tmp/cofferdam-{}", nix::unistd::geteuid())),
+        }
+    }
+
+    /// A store that may not exist yet.
+    pub fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Its folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn ensure(&self) -> Result<(), ContainerError> {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root);
+        at(made, "make the state folder", &self.root)?;
+        let meta = at(fs::symlink_metadata(&self.root), "look at", &self.root)?;
+        // An engine's own folder may be readable by others, never writable.
+        if meta.uid() != nix::unistd::geteuid().as_raw() || meta.mode() & 0o022 != 0 || !meta.is_dir() {
+            return Err(ContainerError::StoreNotOurs {
+                path: self.root.display().to_string(),
+                owner: meta.uid(),
+                mode: meta.mode() & 0o7777,
+            });
+        }
+        Ok(())
+    }
+
+    /// Where a container's folder is or would be; `None`: not an id.
+    pub fn dir_of(&self, id: &str) -> Option<PathBuf> {
+        is_name(id).then(|| self.root.join(id))
+    }
+
+    /// Takes a new id.
+    pub fn claim(&self, id: &str) -> Result<Entry, ContainerError> {
+        self.ensure()?;
+        let dir = self.dir_of(id).ok_or(ContainerError::Unknown)?;
+        match fs::DirBuilder::new().mode(0o700).create(&dir) {
+            Ok(()) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Err(ContainerError::Exists),
+            Err(why) => return at(Err(why), "make", &dir),
+        }
+        Entry::lock(dir)
+    }
+
+    /// Opens a container; waits for whoever is at work on it.
+    pub fn open(&self, id: &str) -> Result<Entry, ContainerError> {
+        let dir = self.dir_of(id).ok_or(ContainerError::Unknown)?;
+        match fs::symlink_metadata(&dir) {
+            Ok(meta) if meta.is_dir() => Entry::lock(dir),
+            _ => Err(ContainerError::Unknown),
+        }
+    }
+
+    /// The ids, sorted.
+    pub fn ids(&self) -> Vec<String> {
+        let mut out: Vec<String> = fs::read_dir(&self.root)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
+            .filter_map(|e| e.file_name().into_string().ok())
+            .filter(|name| is_name(name))
+            .collect();
+        out.sort();
+        out
+    }
+
+    /// The state of one container, without its lock; `None` while it is being made.
+    pub fn peek(&self, id: &str) -> Result<Option<State>, ContainerError> {
+        let dir = self.dir_of(id).ok_or(ContainerError::Unknown)?;
+        if !dir.is_dir() {
+            return Err(ContainerError::Unknown);
+        }
+        read_state(&dir)
+    }
+
+    /// Ranges of ids that containers have: (first, count).
+    pub fn ranges(&self) -> Vec<(u32, u32)> {
+        self.ids()
+            .iter()
+            .filter_map(|id| self.peek(id).ok().flatten()?.range)
+            .map(|first| (first, 65_536))
+            .collect()
+    }
+}
+
+fn read_state(dir: &Path) -> Result<Option<State>, ContainerError> {
+    let path = dir.join(STATE);
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(why) => return at(Err(why), "read", &path),
+    };
+    serde_json::from_slice(&text).map(Some).map_err(|why| ContainerError::StateDamaged {
+        path: path.display().to_string(),
+        why: why.to_string(),
+    })
+}
+
+impl Entry {
+    fn lock(dir: PathBuf) -> Result<Self, ContainerError> {
+        let folder = match File::open(&dir) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(ContainerError::Unknown),
+            Err(why) => return at(Err(why), "open", &dir),
+        };
+        let lock = Flock::lock(folder, FlockArg::LockExclusive)
+            .map_err(|(_, errno)| ContainerError::Sys { tried: "lock the container's state", errno })?;
+        if !dir.exists() {
+            return Err(ContainerError::Unknown); // deleted while we waited
+        }
+        Ok(Self { dir, _lock: lock })
+    }
+
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What is known of it; `None`: it was never finished.
+    pub fn state(&self) -> Result<Option<State>, ContainerError> {
+        read_state(&self.dir)
+    }
+
+    /// Writes a file whole: beside it, to the disk, then in its place.
+    pub fn write(&self, name: &str, contents: &[u8]) -> Result<(), ContainerError> {
+        let (path, beside) = (self.dir.join(name), self.dir.join(format!(".{name}.new")));
+        let _ = fs::remove_file(&beside);
+        let written = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+            .open(&beside)
+            .and_then(|mut file| file.write_all(contents))
+            .and_then(|()| fs::rename(&beside, &path));
+        if written.is_err() {
+            let _ = fs::remove_file(&beside);
+        }
+        at(written, "write", &path)
+    }
+
+    /// Writes the state.
+    pub fn save(&self, state: &State) -> Result<(), ContainerError> {
+        let text = serde_json::to_vec(state).map_err(|e| ContainerError::StateDamaged {
+            path: self.dir.display().to_string(),
+            why: e.to_string(),
+        })?;
+        self.write(STATE, &text)
+    }
+
+    /// Makes the two FIFOs that a created container waits at; both are opened for reading and writing, so that
+    /// neither side sees an end while the other is away.
+    pub fn make_gate(&self) -> Result<Gate, ContainerError> {
+        let open = |name: &str| {
+            let path = self.dir.join(name);
+            let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
+            at(nix::unistd::mkfifo(&path, mode).map_err(Into::into), "make the FIFO", &path)?;
+            let file = OpenOptions::new().read(true).write(true).open(&path);
+            at(file, "open", &path).map(OwnedFd::from)
+        };
+        Ok(Gate { go: open(GO)?, report: open(REPORT)? })
+    }
+
+    /// The launcher's ends of the gate: (go, report).
+    pub fn open_gate(&self) -> Result<(File, File), ContainerError> {
+        let report = self.dir.join(REPORT);
+        let reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&report);
+        let go = self.dir.join(GO);
+        let writer = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(&go);
+        Ok((at(writer, "open", &go)?, at(reader, "open", &report)?))
+    }
+
+    /// Forgets the container.
+    pub fn remove(self) -> Result<(), ContainerError> {
+        at(fs::remove_dir_all(&self.dir), "remove", &self.dir)
+    }
+}
+
+impl State {
+    /// Whether its process is there and has not ended.
+    pub fn is_alive(&self) -> bool {
+        self.pid > 0 && start_time(self.pid) == Some(self.start_time)
+    }
+
+    /// Its status now.
+    pub fn status(&self) -> Status {
+        match (self.is_alive(), self.started) {
+            (false, _) => Status::Stopped,
+            (true, false) => Status::Created,
+            (true, true) => Status::Running,
+        }
+    }
+}
+
+/// Field 22 of /proc/PID/stat; `None` when the process is gone or a zombie.
+pub fn start_time(pid: i32) -> Option<u64> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
+    // The name may hold spaces and parentheses: fields count from the last ')'.
+    let rest = &stat[stat.rfind(')')? + 1..];
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    match fields.first() {
+        Some(&("Z" | "X" | "x")) | None => None,
+        Some(_) => fields.get(19)?.parse().ok(),
+    }
+}
