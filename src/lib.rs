@@ -3,15 +3,21 @@
 
 pub mod bundle;
 pub mod cgroup;
+pub mod cli;
+pub mod clock;
+pub mod container;
 pub mod controls;
 pub mod digest;
 pub mod host;
+pub mod outcome;
 pub mod paths;
 pub mod plan;
 pub mod policy;
 pub mod sandbox;
+pub mod report;
 pub mod request;
 pub mod sample;
 pub mod seccomp;
 pub mod survey;
 pub mod sys;
+pub mod verify;

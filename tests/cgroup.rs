@@ -407,6 +407,33 @@ fn a_later_process_finishes_what_a_dead_launcher_left() {
 }
 
 #[test]
+fn a_launcher_that_dies_while_making_leaves_only_what_the_janitor_removes() {
+    let host = need!(Root);
+    let _turn = ONE_AT_A_TIME.lock();
+    let plan = plan(&host, "middle", &limits());
+    let planned = CgroupRecord::planned(&plan);
+    drop(Cgroup::create(&plan).unwrap());
+    let janitor = Cgroup::open(&planned).unwrap();
+    janitor.kill().unwrap();
+    janitor.remove().unwrap();
+    assert!(paths(&plan).iter().all(|p| !p.exists()));
+
+    // What is in use by then belongs to somebody else.
+    let held = Held::new(plan);
+    let mut child = held.run("exec sleep 100");
+    let janitor = Cgroup::open(&planned).unwrap();
+    janitor.kill().unwrap();
+    janitor.remove().unwrap();
+    assert!(child.try_wait().unwrap().is_none());
+    assert_eq!(
+        held.0.missing_from(pid(&child)).unwrap(),
+        [] as [PathBuf; 0]
+    );
+    held.0.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn parents_are_made_and_only_ours_removed() {
     let host = need!(Root);
     let _turn = ONE_AT_A_TIME.lock();

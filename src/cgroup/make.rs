@@ -35,7 +35,7 @@ pub(super) fn make(cgroup: &mut Cgroup, plan: &LimitPlan) -> Result<(), CgroupEr
 /// v2 lets no cgroup have both processes and controllers for its children: the launcher makes room.
 fn step_aside(cgroup: &mut Cgroup, leaf: &CgroupDir) -> Result<(), CgroupError> {
     let path = leaf.mount.as_path().join(&leaf.path);
-    let root = cgroup.root(leaf)?;
+    let root = cgroup.root(&leaf.mount, leaf.version)?;
     match root.make(&leaf.path) {
         Ok(()) | Err(Errno::EEXIST) => {}
         Err(e) => {
@@ -55,7 +55,7 @@ pub(super) fn enter(cgroup: &mut Cgroup, place: &CgroupDir) -> Result<(), Cgroup
     let mount = place.mount.as_path();
     let full = mount.join(&place.path);
     let mut parents = Vec::new();
-    let root = cgroup.root(place)?;
+    let root = cgroup.root(&place.mount, place.version)?;
     let made = fresh(root, place, &mut parents);
     let opened = made.and_then(|()| root.dir(mount, &place.path));
     cgroup.parents.extend(parents);

@@ -10,10 +10,12 @@ mod dir;
 mod end;
 mod error;
 mod make;
+mod record;
 mod v1;
 mod v2;
 
 pub use error::CgroupError;
+pub use record::{CgroupRecord, MadeDir, RecordedDir};
 
 use crate::controls::ControlId;
 use crate::paths::HostPath;
@@ -21,7 +23,7 @@ use crate::plan::limits::{CgroupDir, CgroupVersion, Lack, LimitPlan, Presence};
 use dir::{OpenDir, Root};
 use nix::errno::Errno;
 use nix::unistd::Pid;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -41,37 +43,6 @@ struct Member {
     place: CgroupDir,
     inode: u64,
     dir: OpenDir,
-}
-
-/// What a later process must know to find, empty and remove the cgroups again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CgroupRecord {
-    /// The container's own cgroups.
-    pub dirs: Vec<RecordedDir>,
-    /// Cgroups above them that the launcher had to make, outermost first.
-    pub parents: Vec<MadeDir>,
-    /// Where the v1 freezer's cgroup would be made.
-    pub freezer: Option<CgroupDir>,
-}
-
-/// One of the container's own cgroups.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecordedDir {
-    /// Which.
-    pub place: CgroupDir,
-    /// The kernel's number for it, so that a later cgroup of the same name is not taken for it.
-    pub inode: u64,
-}
-
-/// A cgroup above the container's own, made on the way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MadeDir {
-    /// Where the hierarchy is mounted.
-    pub mount: HostPath,
-    /// The interface.
-    pub version: CgroupVersion,
-    /// Below the mount.
-    pub path: String,
 }
 
 /// How a process came into the v2 cgroup.
@@ -115,47 +86,6 @@ impl Cgroup {
                 let _ = cgroup.remove();
                 Err(error)
             }
-        }
-    }
-
-    /// Opens what a record describes. Cgroups that are gone, or whose name has been taken by another one, are left out.
-    pub fn open(record: &CgroupRecord) -> Result<Self, CgroupError> {
-        let mut cgroup = Self {
-            roots: Vec::new(),
-            members: Vec::new(),
-            parents: record.parents.clone(),
-            freezer: record.freezer.clone(),
-            gaps: Vec::new(),
-        };
-        for RecordedDir { place, inode } in &record.dirs {
-            let dir = match cgroup.root(place)?.dir(place.mount.as_path(), &place.path) {
-                Err(CgroupError::Failed {
-                    errno: Errno::ENOENT,
-                    ..
-                }) => continue,
-                other => other?,
-            };
-            if dir.inode() == Ok(*inode) {
-                cgroup.members.push(Member {
-                    place: place.clone(),
-                    inode: *inode,
-                    dir,
-                });
-            }
-        }
-        Ok(cgroup)
-    }
-
-    /// What to store for later. Take it after `create`, and again after the first `freeze`.
-    pub fn record(&self) -> CgroupRecord {
-        let recorded = |m: &Member| RecordedDir {
-            place: m.place.clone(),
-            inode: m.inode,
-        };
-        CgroupRecord {
-            dirs: self.members.iter().map(recorded).collect(),
-            parents: self.parents.clone(),
-            freezer: self.freezer.clone(),
         }
     }
 
@@ -305,16 +235,13 @@ impl Cgroup {
         })
     }
 
-    fn root(&mut self, place: &CgroupDir) -> Result<&Root, CgroupError> {
-        let at = match self
-            .roots
-            .iter()
-            .position(|(mount, _)| *mount == place.mount)
-        {
+    /// The hierarchy's root, opened on first use.
+    fn root(&mut self, mount: &HostPath, version: CgroupVersion) -> Result<&Root, CgroupError> {
+        let at = match self.roots.iter().position(|(known, _)| known == mount) {
             Some(at) => at,
             None => {
-                let root = Root::open(&place.mount, place.version)?;
-                self.roots.push((place.mount.clone(), root));
+                let root = Root::open(mount, version)?;
+                self.roots.push((mount.clone(), root));
                 self.roots.len() - 1
             }
         };

@@ -15,7 +15,7 @@ pub(super) fn inherit(
     file: &str,
 ) -> Result<(), CgroupError> {
     let mount = place.mount.as_path();
-    let root = cgroup.root(place)?;
+    let root = cgroup.root(&place.mount, place.version)?;
     let cuts = place.path.match_indices('/').map(|(at, _)| at);
     let mut above = String::new();
     for cut in std::iter::once(0).chain(cuts).chain([place.path.len()]) {

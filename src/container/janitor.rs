@@ -18,9 +18,7 @@ use std::path::PathBuf;
 enum Left {
     /// A container's state folder.
     State(PathBuf),
-    /// Cgroup folders that are about to be made: removed if empty.
-    Planned(Vec<PathBuf>),
-    /// Cgroups that were made: emptied and removed.
+    /// Cgroups that are about to be made (removed if empty) or that were made (emptied and removed).
     Cgroup(CgroupRecord),
     /// Nothing: the launcher has cleaned up.
     Nothing,
@@ -59,12 +57,7 @@ impl Janitor {
         self.tell(&Left::State(dir))
     }
 
-    /// Cgroups are about to be made here.
-    pub fn planned(&mut self, dirs: Vec<PathBuf>) -> Result<(), ContainerError> {
-        self.tell(&Left::Planned(dirs))
-    }
-
-    /// These were made.
+    /// These are about to be made, or were.
     pub fn cgroup(&mut self, record: CgroupRecord) -> Result<(), ContainerError> {
         self.tell(&Left::Cgroup(record))
     }
@@ -96,6 +89,7 @@ fn sweep(reader: OwnedFd) {
     }
     let made: Vec<Cgroup> = left
         .iter()
+        .rev()
         .filter_map(|l| match l {
             Left::Cgroup(record) => Cgroup::open(record).ok(),
             _ => None,
@@ -105,18 +99,9 @@ fn sweep(reader: OwnedFd) {
         let _ = cgroup.kill();
         let _ = cgroup.remove();
     }
-    for thing in left.iter().rev() {
-        match thing {
-            Left::Planned(dirs) => {
-                for dir in dirs.iter().rev() {
-                    // Fails unless it is empty, which is what we want.
-                    let _ = std::fs::remove_dir(dir);
-                }
-            }
-            Left::State(dir) => {
-                let _ = std::fs::remove_dir_all(dir);
-            }
-            Left::Cgroup(_) | Left::Nothing => {}
+    for thing in &left {
+        if let Left::State(dir) = thing {
+            let _ = std::fs::remove_dir_all(dir);
         }
     }
 }

@@ -11,10 +11,10 @@ mod record;
 mod run;
 mod store;
 
-pub use build::{Ready, build};
+pub use build::{Context, Ready, build};
 pub use error::ContainerError;
 pub use janitor::Janitor;
 pub use lifecycle::{create, delete, kill, start, state};
-pub use record::{Identity, LaunchRecord, RecordTarget};
-pub use run::run;
+pub use record::{Identity, LaunchRecord, RecordTarget, now};
+pub use run::{Ended, run};
 pub use store::{Entry, Gate, State, Status, Store};

@@ -9,7 +9,8 @@ use crate::sys::landlock;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{AccessFlags, getegid, geteuid};
 use std::collections::HashSet;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -90,15 +91,18 @@ impl Host {
 }
 
 fn read(path: &'static str) -> Result<String, HostError> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(source) => Err(HostError::Unreadable { path, source }),
-    }
+    whole(Path::new(path)).map_err(|source| HostError::Unreadable { path, source })
 }
 
 fn read_optional(path: impl AsRef<Path>) -> String {
-    let bytes = std::fs::read(path).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).into_owned()
+    whole(path.as_ref()).unwrap_or_default()
+}
+
+/// These files tell no size, so std would begin with 32 bytes and grow; and none is larger than 64 MiB.
+fn whole(path: &Path) -> std::io::Result<String> {
+    let mut bytes = Vec::with_capacity(8192);
+    File::open(path)?.take(64 << 20).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn release() -> Result<String, HostError> {

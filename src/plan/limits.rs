@@ -5,11 +5,14 @@
 
 mod filter;
 mod place;
+mod program;
+mod units;
 mod writes;
 
-pub use writes::human as bytes;
+pub use units::human as bytes;
 
-pub use filter::{BpfInstruction, DeviceFilter};
+pub use filter::DeviceFilter;
+pub use program::BpfInstruction;
 
 use crate::controls::ControlId;
 use crate::host::Host;
@@ -250,7 +253,7 @@ impl Expect {
                 .parse::<u64>()
                 .is_ok_and(|n| n <= *want && want - n < 65536),
             Expect::Line(want) => found.lines().any(|line| line.trim() == want),
-            Expect::List(want) => writes::same_list(found, want),
+            Expect::List(want) => units::same_list(found, want),
             Expect::Something => !found.is_empty(),
             Expect::Unchecked => true,
         }

@@ -59,6 +59,16 @@ pub enum RootFrom {
     },
 }
 
+impl RootFrom {
+    /// The folder as `state` shows it.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Empty => "(embedded)".into(),
+            Self::Tree { path, .. } => path.to_string(),
+        }
+    }
+}
+
 /// Folders and empty files to be made in something of ours, parents first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Skeleton {

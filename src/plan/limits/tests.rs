@@ -1,6 +1,5 @@
 //! Plans for made-up hosts, and an interpreter for the device program.
 
-use super::filter::BpfInstruction;
 use super::*;
 use crate::host::{CallerIds, CgroupLayout, Privilege, V1Hierarchy, V2Hierarchy};
 
@@ -301,7 +300,7 @@ fn shares_become_weights_that_keep_the_ends_and_the_middle() {
         (512, 59),
     ];
     for (shares, weight) in pairs {
-        assert_eq!(writes::weight_of_shares(shares), weight, "{shares}");
+        assert_eq!(units::weight_of_shares(shares), weight, "{shares}");
     }
 }
 

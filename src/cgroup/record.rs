@@ -1,0 +1,107 @@
+//! What is stored about a container's cgroups, and the way back from it.
+//!
+//! Written by the launcher into the container's state; read by kill, delete, state and the janitor.
+
+use super::{Cgroup, CgroupError, Member};
+use crate::paths::HostPath;
+use crate::plan::limits::{CgroupDir, CgroupVersion, LimitPlan};
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+
+/// What a later process must know to find, empty and remove the cgroups again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CgroupRecord {
+    /// The container's own cgroups.
+    pub dirs: Vec<RecordedDir>,
+    /// Cgroups above them that the launcher had to make, outermost first.
+    pub parents: Vec<MadeDir>,
+    /// Where the v1 freezer's cgroup would be made.
+    pub freezer: Option<CgroupDir>,
+}
+
+/// One of the container's own cgroups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedDir {
+    /// Which.
+    pub place: CgroupDir,
+    /// The kernel's number for it, so that a later cgroup of the same name is not taken for it.
+    pub inode: u64,
+}
+
+/// A cgroup above the container's own, made on the way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeDir {
+    /// Where the hierarchy is mounted.
+    pub mount: HostPath,
+    /// The interface.
+    pub version: CgroupVersion,
+    /// Below the mount.
+    pub path: String,
+}
+
+impl CgroupRecord {
+    /// For the janitor, before `create`: what may be left if the launcher dies in the middle of it. Nobody is in there
+    /// yet, so nothing is killed on its account, and `remove` takes only what is empty. Exchange it for
+    /// [`Cgroup::record`] before the child is made. (Cgroups above the container's own are not covered.)
+    pub fn planned(plan: &LimitPlan) -> Self {
+        let empty = |d: &CgroupDir| MadeDir {
+            mount: d.mount.clone(),
+            version: d.version,
+            path: d.path.clone(),
+        };
+        Self {
+            dirs: Vec::new(),
+            parents: plan.dirs.iter().map(empty).collect(),
+            freezer: None,
+        }
+    }
+}
+
+impl Cgroup {
+    /// Opens what a record describes. Cgroups that are gone, or whose name has been taken by another one, are left out.
+    pub fn open(record: &CgroupRecord) -> Result<Self, CgroupError> {
+        let mut cgroup = Self {
+            roots: Vec::new(),
+            members: Vec::new(),
+            parents: record.parents.clone(),
+            freezer: record.freezer.clone(),
+            gaps: Vec::new(),
+        };
+        for RecordedDir { place, inode } in &record.dirs {
+            let dir = match cgroup
+                .root(&place.mount, place.version)?
+                .dir(place.mount.as_path(), &place.path)
+            {
+                Err(CgroupError::Failed {
+                    errno: Errno::ENOENT,
+                    ..
+                }) => continue,
+                other => other?,
+            };
+            if dir.inode() == Ok(*inode) {
+                cgroup.members.push(Member {
+                    place: place.clone(),
+                    inode: *inode,
+                    dir,
+                });
+            }
+        }
+        for above in &record.parents {
+            cgroup.root(&above.mount, above.version)?;
+        }
+        Ok(cgroup)
+    }
+
+    /// What to store for later. Take it after `create`, and again after the first `freeze`.
+    pub fn record(&self) -> CgroupRecord {
+        let recorded = |m: &Member| RecordedDir {
+            place: m.place.clone(),
+            inode: m.inode,
+        };
+        CgroupRecord {
+            dirs: self.members.iter().map(recorded).collect(),
+            parents: self.parents.clone(),
+            freezer: self.freezer.clone(),
+        }
+    }
+}

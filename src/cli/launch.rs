@@ -1,0 +1,157 @@
+//! `run`, `plan` and `policy check`: request → bundle → decision → plan, and then the deed.
+
+use super::{Global, LaunchArgs, PlanArgs, RunArgs};
+use crate::bundle::{Bundle, Extras};
+use crate::container::{self, Context, RecordTarget, Store};
+use crate::host::Host;
+use crate::paths::HostPath;
+use crate::plan::Plan;
+use crate::policy::{self, Caller, CheckReport, Decision, Policy};
+use crate::report::{self, Failure};
+use crate::request::{RunRequest, Source};
+use crate::survey::Survey;
+use std::path::Path;
+
+/// Everything up to the plan, without a side effect.
+pub(super) struct Planned {
+    pub(super) host: Host,
+    pub(super) bundle: Bundle,
+    pub(super) policy: Policy,
+    pub(super) plan: Plan,
+    pub(super) requested: String,
+}
+
+pub(super) fn store(global: &Global) -> Store {
+    Store::at(global.root.clone().unwrap_or_else(Store::default_root))
+}
+
+fn absolute(path: &Path) -> Result<HostPath, Failure> {
+    std::path::absolute(path)
+        .map(HostPath::trusted)
+        .map_err(|e| Failure::new(format!("{}: {e}", path.display())))
+}
+
+fn request(args: LaunchArgs, name: String, words: Vec<String>) -> Result<RunRequest, Failure> {
+    let source = match (&args.rootfs, &args.bundle) {
+        (Some(dir), _) => Source::Rootfs(absolute(dir)?),
+        (None, Some(dir)) => Source::Bundle(absolute(dir)?),
+        (None, None) => Source::Embedded,
+    };
+    let mut expose = args.expose;
+    if source == Source::Embedded {
+        expose = vec![crate::sample::PORT];
+    }
+    if words.is_empty() && matches!(source, Source::Rootfs(_)) {
+        return Err(Failure::new(
+            "no program: name it after --, for example: cofferdam run --rootfs / web -- /usr/bin/python3 -m http.server",
+        ));
+    }
+    Ok(RunRequest {
+        name,
+        source,
+        template: args.profile,
+        user: args.user,
+        volumes: args.volume,
+        tmpfs: args.tmpfs,
+        env: args.env,
+        secrets: args.secret,
+        expose,
+        workdir: args.workdir,
+        memory: args.memory,
+        cpus: args.cpus,
+        pids: args.pids,
+        nofile: args.nofile,
+        io: args.io,
+        labels: args.label,
+        args: words,
+    })
+}
+
+/// The one path from a bundle to a plan, for every verb.
+pub(super) fn plan_bundle(global: &Global, bundle: Bundle) -> Result<Planned, Failure> {
+    let requested = container::now();
+    let policy = report::load_policy(global.policy.as_deref())?;
+    let mut host = Host::probe().map_err(Failure::from_error)?;
+    host.taken_ids.extend(store(global).ranges());
+    let grant = match policy::decide(&bundle, &policy, &host) {
+        Decision::Granted(grant) => grant,
+        Decision::Refused(violations) => return Err(Failure::refused(&bundle, &violations)),
+    };
+    let survey = Survey::take(&grant)
+        .map_err(|(path, errno)| Failure::new(format!("can't open the root {path}: {}", errno.desc())))?;
+    let plan = crate::plan::plan(&grant, &host, &survey).map_err(Failure::from_plan)?;
+    Ok(Planned { host, bundle, policy, plan, requested })
+}
+
+/// `run`.
+pub(super) fn run(global: &Global, args: RunArgs) -> Result<u8, Failure> {
+    let mut words = args.args;
+    if args.once {
+        words.insert(0, "--once".into());
+    }
+    let request = request(args.launch, args.name, words)?;
+    let shown = match &request.source {
+        Source::Bundle(dir) => dir.to_string(),
+        _ => String::new(),
+    };
+    let bundle = Bundle::standalone(&request).map_err(Failure::from_error)?;
+    let planned = plan_bundle(global, bundle)?;
+    let context = context(&planned, shown, args.record.as_deref());
+    report::clamps(&planned.plan);
+    let ended = container::run(&planned.plan, &context, &store(global)).map_err(Failure::from_container)?;
+    if ended.oom_kills > 0 {
+        report::say(&format!(
+            "the kernel ended {} process(es) of {} at its memory limit (SS-011/8.1.4); give it more with --memory",
+            ended.oom_kills, planned.plan.name
+        ));
+    }
+    Ok(ended.outcome.code())
+}
+
+pub(super) fn context<'a>(
+    planned: &'a Planned,
+    bundle: String,
+    record: Option<&str>,
+) -> Context<'a> {
+    Context {
+        host: &planned.host,
+        bundle_digest: &planned.bundle.digest,
+        policy_digest: &planned.policy.digest,
+        bundle,
+        annotations: planned
+            .bundle
+            .spec
+            .annotations()
+            .iter()
+            .flatten()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect(),
+        record: record.map(RecordTarget::parse),
+        requested: planned.requested.clone(),
+    }
+}
+
+/// `plan`.
+pub(super) fn plan(global: &Global, args: PlanArgs) -> Result<u8, Failure> {
+    let bundle = match (&args.launch.bundle, args.engine) {
+        (Some(dir), true) => {
+            let extras = Extras { systemd_cgroup: global.systemd_cgroup, ..Extras::default() };
+            Bundle::load(&absolute(dir)?, &args.name, Caller::Engine, extras)
+        }
+        _ => Bundle::standalone(&request(args.launch, args.name, args.args)?),
+    };
+    let planned = plan_bundle(global, bundle.map_err(Failure::from_error)?)?;
+    report::plan(&planned.plan, args.json);
+    Ok(0)
+}
+
+/// `policy check`.
+pub(super) fn policy_check(global: &Global, json: bool) -> Result<u8, Failure> {
+    let loaded = report::read_policy(global.policy.as_deref())?;
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs());
+    let check = CheckReport::new(&loaded, now);
+    report::policy(&check, json);
+    Ok(if check.is_valid() { 0 } else { 1 })
+}

@@ -1,0 +1,315 @@
+//! The command line: one file a verb. argv in, the report's exit code out; decides nothing itself.
+
+mod generate;
+mod launch;
+mod oci;
+
+use crate::policy::{Secret, Template};
+use crate::report::{Failure, Sink};
+use crate::request::{self, Volume};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// A hardened container launcher: plans, launches one process, verifies it from outside.
+#[derive(Parser, Debug)]
+#[command(name = "cofferdam", version = version(), disable_help_subcommand = true, max_term_width = 100)]
+pub struct Cli {
+    /// Options that every verb takes, before or after it.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// runc's global options, and ours.
+#[derive(Args, Debug, Clone)]
+pub struct Global {
+    /// Folder of the containers' state [default: /run/cofferdam, or below $XDG_RUNTIME_DIR]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// File that errors are appended to, beside standard error
+    #[arg(long, global = true, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Format of errors: text or json (runc's shape, which engines read)
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    pub log_format: String,
+    /// Accepted for engines; more is not logged
+    #[arg(long, global = true, hide = true)]
+    pub debug: bool,
+    /// Use systemd to make cgroups (refused until it is supported)
+    #[arg(long, global = true)]
+    pub systemd_cgroup: bool,
+    /// Site policy [default: /etc/cofferdam/policy.toml with exceptions.d beside it]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Accepted for engines: whether it is an ordinary user is looked at, not told
+    #[arg(long, global = true, hide = true, value_name = "BOOL")]
+    pub rootless: Option<String>,
+}
+
+/// The verbs.
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    /// Run one program in a container, and wait for it
+    Run(RunArgs),
+    /// Show everything that `run` or `create` would do, and do nothing
+    Plan(PlanArgs),
+    /// Make a container from an OCI bundle; it waits for `start`
+    Create(CreateArgs),
+    /// Let a created container execute its program
+    Start(IdArgs),
+    /// Show the state of a container as JSON
+    State(IdArgs),
+    /// Send a signal to a container's process
+    Kill(KillArgs),
+    /// Forget a stopped container and remove what belongs to it
+    Delete(DeleteArgs),
+    /// List the containers
+    List(ListArgs),
+    /// Write a hardened config.json
+    Spec(SpecArgs),
+    /// Say what this runtime supports (runtime-spec features)
+    Features,
+    /// Look at the site's policy and exceptions
+    #[command(subcommand)]
+    Policy(PolicyVerb),
+    /// Write man pages and shell completions
+    #[command(hide = true)]
+    Generate(generate::GenerateArgs),
+}
+
+/// What to launch.
+#[derive(Args, Debug, Clone)]
+pub struct LaunchArgs {
+    /// Folder that becomes the root, read-only; / is the host's own with all but programs and settings hidden
+    #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
+    pub rootfs: Option<PathBuf>,
+    /// OCI bundle: a folder with config.json
+    #[arg(long, short = 'b', value_name = "DIR")]
+    pub bundle: Option<PathBuf>,
+    /// Template: default, workers (processes), script (a set of programs), compat
+    #[arg(long, value_name = "P", value_parser = request::template)]
+    pub profile: Option<Template>,
+    /// User and group inside, as numbers [default: 65532:65532]
+    #[arg(long, short = 'u', value_name = "UID[:GID]", value_parser = request::user)]
+    pub user: Option<(u32, u32)>,
+    /// Show a file or folder of the host inside, read-only unless :rw
+    #[arg(long, short = 'v', value_name = "SRC:DST[:rw]", value_parser = request::volume)]
+    pub volume: Vec<Volume>,
+    /// Writable memory at DST, never executable
+    #[arg(long, value_name = "DST:SIZE", value_parser = request::tmpfs)]
+    pub tmpfs: Vec<(crate::paths::GuestPath, u64)>,
+    /// Environment variable
+    #[arg(long, short = 'e', value_name = "K=V", value_parser = request::env)]
+    pub env: Vec<String>,
+    /// File of the host as /run/secrets/NAME, mode 0400, never swapped
+    #[arg(long, value_name = "NAME=SOURCE", value_parser = request::secret)]
+    pub secret: Vec<Secret>,
+    /// TCP port that the program may bind
+    #[arg(long, value_name = "PORT", value_parser = request::port)]
+    pub expose: Vec<u16>,
+    /// Working directory inside
+    #[arg(long, short = 'w', value_name = "DIR", value_parser = |t: &str| crate::paths::GuestPath::parse(t))]
+    pub workdir: Option<crate::paths::GuestPath>,
+    /// Memory, swap included (512k, 64m, 2g)
+    #[arg(long, short = 'm', value_name = "SIZE", value_parser = request::size)]
+    pub memory: Option<u64>,
+    /// CPUs (0.5, 2)
+    #[arg(long, value_name = "N", value_parser = request::cpus)]
+    pub cpus: Option<u64>,
+    /// Threads, and processes where the template allows them
+    #[arg(long, value_name = "N")]
+    pub pids: Option<u64>,
+    /// Open files
+    #[arg(long, value_name = "N")]
+    pub nofile: Option<u64>,
+    /// Bytes a second read from, and written to, each disk
+    #[arg(long, value_name = "SIZE", value_parser = request::size)]
+    pub io: Option<u64>,
+    /// Label, for exceptions' scopes and records
+    #[arg(long, value_name = "K=V", value_parser = request::label)]
+    pub label: Vec<(String, String)>,
+}
+
+/// `run`.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    #[command(flatten)]
+    launch: LaunchArgs,
+    /// Also write the launch record (JSON) to a file or to an open descriptor
+    #[arg(long, value_name = "FILE|FD")]
+    record: Option<String>,
+    /// With the embedded sample: print and end
+    #[arg(long)]
+    once: bool,
+    /// The container's name
+    #[arg(value_parser = request::name)]
+    name: String,
+    /// Program and arguments, after --
+    #[arg(last = true, value_name = "PROGRAM ARGS")]
+    args: Vec<String>,
+}
+
+/// `plan`.
+#[derive(Args, Debug)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    launch: LaunchArgs,
+    /// As data
+    #[arg(long)]
+    json: bool,
+    /// As an engine would ask with `create`, not as `run`
+    #[arg(long, requires = "bundle")]
+    engine: bool,
+    /// The container's name
+    #[arg(value_parser = request::name, default_value = "plan")]
+    name: String,
+    /// Program and arguments, after --
+    #[arg(last = true, value_name = "PROGRAM ARGS")]
+    args: Vec<String>,
+}
+
+/// `create`.
+#[derive(Args, Debug)]
+pub struct CreateArgs {
+    /// The bundle's folder
+    #[arg(long, short = 'b', value_name = "DIR", default_value = ".")]
+    bundle: PathBuf,
+    /// Write the process id here
+    #[arg(long, value_name = "FILE")]
+    pid_file: Option<PathBuf>,
+    /// Unix socket that receives the terminal
+    #[arg(long, value_name = "SOCKET")]
+    console_socket: Option<PathBuf>,
+    /// Accepted for initramfs roots; refused, since leaving the host's root needs pivot_root
+    #[arg(long)]
+    no_pivot: bool,
+    /// Accepted: every container has a session keyring of its own
+    #[arg(long)]
+    no_new_keyring: bool,
+    /// Hand on descriptors 3 to 2+N (refused unless 0)
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    preserve_fds: u32,
+    /// Also write the launch record (JSON) to a file or to an open descriptor
+    #[arg(long, value_name = "FILE|FD")]
+    record: Option<String>,
+    /// The container's id
+    id: String,
+}
+
+/// A verb that takes an id only.
+#[derive(Args, Debug)]
+pub struct IdArgs {
+    /// The container's id
+    id: String,
+}
+
+/// `kill`.
+#[derive(Args, Debug)]
+pub struct KillArgs {
+    /// To every process in the container
+    #[arg(long, short = 'a')]
+    all: bool,
+    /// The container's id
+    id: String,
+    /// Name or number
+    #[arg(default_value = "SIGTERM")]
+    signal: String,
+}
+
+/// `delete`.
+#[derive(Args, Debug)]
+pub struct DeleteArgs {
+    /// Kill it first; no error if there is none
+    #[arg(long, short = 'f')]
+    force: bool,
+    /// The container's id
+    id: String,
+}
+
+/// `list`.
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    /// table or json
+    #[arg(long, short = 'f', value_name = "FORMAT", default_value = "table", value_parser = ["table", "json"])]
+    format: String,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    /// Ids only
+    #[arg(long, short = 'q')]
+    quiet: bool,
+}
+
+/// `spec`.
+#[derive(Args, Debug)]
+pub struct SpecArgs {
+    /// Folder to write config.json to
+    #[arg(long, short = 'b', value_name = "DIR", default_value = ".")]
+    bundle: PathBuf,
+    /// Print it instead
+    #[arg(long)]
+    stdout: bool,
+}
+
+/// `policy`.
+#[derive(Subcommand, Debug)]
+pub enum PolicyVerb {
+    /// Check the policy file and the exceptions beside it
+    Check {
+        /// As data
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// The version in the form that engines split: "name version X", then lines "key: value".
+fn version() -> &'static str {
+    concat!(env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0")
+}
+
+/// Does what argv says; the exit code.
+pub fn main(argv: Vec<String>) -> u8 {
+    let cli = match Cli::try_parse_from(&argv) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, &argv),
+    };
+    let sink = Sink::new(cli.global.log.clone(), cli.global.log_format == "json");
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(failure) => sink.report(&failure),
+    }
+}
+
+/// Help and version on standard output with 0; a wrong word is runc's 1, or 125 for our own verbs.
+fn usage(error: &clap::Error, argv: &[String]) -> u8 {
+    if argv.iter().skip(1).any(|a| a == "--version" || a == "-V") && error.exit_code() == 0 {
+        println!("cofferdam version {}", version());
+        return 0;
+    }
+    let _ = error.print();
+    match error.exit_code() {
+        0 => 0,
+        _ if argv.iter().any(|a| a == "run" || a == "plan") => crate::outcome::FAILED,
+        _ => 1,
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<u8, Failure> {
+    let global = &cli.global;
+    match cli.verb {
+        Verb::Run(args) => launch::run(global, args),
+        Verb::Plan(args) => launch::plan(global, args),
+        Verb::Create(args) => oci::create(global, args),
+        Verb::Start(args) => oci::start(global, &args.id),
+        Verb::State(args) => oci::state(global, &args.id),
+        Verb::Kill(args) => oci::kill(global, &args),
+        Verb::Delete(args) => oci::delete(global, &args),
+        Verb::List(args) => oci::list(global, &args),
+        Verb::Spec(args) => oci::spec(&args),
+        Verb::Features => oci::features(),
+        Verb::Policy(PolicyVerb::Check { json }) => launch::policy_check(global, json),
+        Verb::Generate(args) => generate::generate(&args),
+    }
+}

