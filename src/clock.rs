@@ -12,7 +12,11 @@ pub fn rfc3339(seconds: u64, nanoseconds: u32) -> String {
     let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     let year = year + era * 400 + i64::from(month <= 2);
     format!(
         "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{:06}Z",
@@ -25,7 +29,13 @@ mod tests {
     #[test]
     fn dates() {
         assert_eq!(super::rfc3339(0, 0), "1970-01-01T00:00:00.000000Z");
-        assert_eq!(super::rfc3339(951_782_400, 1_500_000), "2000-02-29T00:00:00.001500Z");
-        assert_eq!(super::rfc3339(1_795_323_599, 0), "2026-11-22T04:59:59.000000Z");
+        assert_eq!(
+            super::rfc3339(951_782_400, 1_500_000),
+            "2000-02-29T00:00:00.001500Z"
+        );
+        assert_eq!(
+            super::rfc3339(1_795_323_599, 0),
+            "2026-11-22T04:59:59.000000Z"
+        );
     }
 }

@@ -2,12 +2,17 @@
 
 fn main() -> std::process::ExitCode {
     let argv: Vec<std::ffi::OsString> = std::env::args_os().collect();
-    let words: Result<Vec<String>, _> = argv.into_iter().map(std::ffi::OsString::into_string).collect();
+    let words: Result<Vec<String>, _> = argv
+        .into_iter()
+        .map(std::ffi::OsString::into_string)
+        .collect();
     let Ok(words) = words else {
         eprintln!("cofferdam: an argument is not UTF-8 text: names and paths must be");
         return std::process::ExitCode::from(cofferdam::outcome::FAILED);
     };
-    let name = words.first().map(|w| w.rsplit('/').next().unwrap_or_default());
+    let name = words
+        .first()
+        .map(|w| w.rsplit('/').next().unwrap_or_default());
     if name == Some(cofferdam::sample::NAME) {
         std::process::exit(cofferdam::sample::main(&words[1..]));
     }

@@ -42,7 +42,10 @@ pub fn plan(plan: &Plan, json: bool) {
 /// What was cut down, before the program's own output begins.
 pub fn clamps(plan: &Plan) {
     for clamp in &plan.clamps {
-        say(&format!("{}: {} -> {} ({})", clamp.pointer, clamp.asked, clamp.granted, clamp.control));
+        say(&format!(
+            "{}: {} -> {} ({})",
+            clamp.pointer, clamp.asked, clamp.granted, clamp.control
+        ));
     }
 }
 
@@ -75,8 +78,18 @@ pub fn containers(states: &[State]) {
         .iter()
         .map(|s| {
             let status = s.status();
-            let pid = if status == crate::container::Status::Stopped { 0 } else { s.pid };
-            [s.id.clone(), pid.to_string(), status.as_str().into(), s.bundle.clone(), s.created.clone()]
+            let pid = if status == crate::container::Status::Stopped {
+                0
+            } else {
+                s.pid
+            };
+            [
+                s.id.clone(),
+                pid.to_string(),
+                status.as_str().into(),
+                s.bundle.clone(),
+                s.created.clone(),
+            ]
         })
         .collect();
     let head = ["ID", "PID", "STATUS", "BUNDLE", "CREATED"].map(String::from);
@@ -87,7 +100,11 @@ pub fn containers(states: &[State]) {
         }
     }
     for row in std::iter::once(&head).chain(&rows) {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(c, w)| format!("{c:<w$}")).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .zip(widths)
+            .map(|(c, w)| format!("{c:<w$}"))
+            .collect();
         line(cells.join("  ").trim_end());
     }
 }

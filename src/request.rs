@@ -87,7 +87,10 @@ pub fn name(text: &str) -> Result<String, NotUnderstood> {
     if is_name(text) {
         Ok(text.into())
     } else {
-        no(text, "a name has 1 to 255 of the characters A-Z a-z 0-9 _ + . - and is not . or ..")
+        no(
+            text,
+            "a name has 1 to 255 of the characters A-Z a-z 0-9 _ + . - and is not . or ..",
+        )
     }
 }
 
@@ -102,7 +105,12 @@ pub fn user(text: &str) -> Result<(u32, u32), NotUnderstood> {
         None => id(text).map(|n| (n, n)),
     };
     parsed.map_or_else(
-        || no(text, "expected UID or UID:GID as plain numbers (names are not looked up in the image)"),
+        || {
+            no(
+                text,
+                "expected UID or UID:GID as plain numbers (names are not looked up in the image)",
+            )
+        },
         Ok,
     )
 }
@@ -118,7 +126,11 @@ pub fn volume(text: &str) -> Result<Volume, NotUnderstood> {
     };
     let paths = HostPath::parse(source).and_then(|s| Ok((s, GuestPath::parse(target)?)));
     match paths {
-        Ok((source, target)) => Ok(Volume { source, target, writable }),
+        Ok((source, target)) => Ok(Volume {
+            source,
+            target,
+            writable,
+        }),
         Err(why) => no(text, format!("{expected}: {why}")),
     }
 }
@@ -148,9 +160,15 @@ pub fn size(text: &str) -> Result<u64, NotUnderstood> {
     };
     let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     let number = digits.parse::<u64>().ok().filter(|_| plain);
-    match number.and_then(|n| n.checked_mul(1 << shift)).filter(|n| *n > 0) {
+    match number
+        .and_then(|n| n.checked_mul(1 << shift))
+        .filter(|n| *n > 0)
+    {
         Some(bytes) => Ok(bytes),
-        None => no(text, "expected a size such as 65536, 512k, 64m or 2g, above 0 and below 16 EiB"),
+        None => no(
+            text,
+            "expected a size such as 65536, 512k, 64m or 2g, above 0 and below 16 EiB",
+        ),
     }
 }
 
@@ -163,7 +181,10 @@ pub fn cpus(text: &str) -> Result<u64, NotUnderstood> {
         return no(text, expected);
     }
     let part: u64 = format!("{part:0<3}").parse().unwrap_or(0);
-    let thousandths = whole.parse::<u64>().ok().and_then(|w| w.checked_mul(1000)?.checked_add(part));
+    let thousandths = whole
+        .parse::<u64>()
+        .ok()
+        .and_then(|w| w.checked_mul(1000)?.checked_add(part));
     match thousandths.filter(|n| (10..=8_192_000).contains(n)) {
         Some(n) => Ok(n),
         None => no(text, expected),
@@ -187,7 +208,10 @@ pub fn secret(text: &str) -> Result<Secret, NotUnderstood> {
     let expected = "expected NAME=FILE, the file an absolute path on the host";
     match text.split_once('=') {
         Some((name, source)) if is_name(name) => match HostPath::parse(source) {
-            Ok(source) => Ok(Secret { name: name.into(), source }),
+            Ok(source) => Ok(Secret {
+                name: name.into(),
+                source,
+            }),
             Err(why) => no(text, format!("{expected}: {why}")),
         },
         _ => no(text, expected),
@@ -229,7 +253,20 @@ mod tests {
 
     #[test]
     fn partial_parses_are_refused() {
-        for bad in ["", "-1", "1 ", "+1", "01", "1:", ":1", "1:2:3", "root", "4294967295", "4294967296", "1:-u"] {
+        for bad in [
+            "",
+            "-1",
+            "1 ",
+            "+1",
+            "01",
+            "1:",
+            ":1",
+            "1:2:3",
+            "root",
+            "4294967295",
+            "4294967296",
+            "1:-u",
+        ] {
             assert!(user(bad).is_err(), "{bad:?}");
         }
         assert_eq!(user("1000"), Ok((1000, 1000)));
@@ -240,7 +277,17 @@ mod tests {
     fn sizes_have_units_and_bounds() {
         assert_eq!(size("64m"), Ok(64 << 20));
         assert_eq!(size("1"), Ok(1));
-        for bad in ["", "m", "0", "-1", "1.5g", "64 m", "99999999999g", "1e3", "0x10"] {
+        for bad in [
+            "",
+            "m",
+            "0",
+            "-1",
+            "1.5g",
+            "64 m",
+            "99999999999g",
+            "1e3",
+            "0x10",
+        ] {
             assert!(size(bad).is_err(), "{bad:?}");
         }
     }
@@ -265,7 +312,15 @@ mod tests {
     fn volumes() {
         assert!(volume("/a:/b:rw").unwrap().writable);
         assert!(!volume("/a:/b").unwrap().writable);
-        for bad in ["/a", "a:/b", "/a:b", "/a:/../b", "/a:/b:rx", "/a:/b:rw:z", ":"] {
+        for bad in [
+            "/a",
+            "a:/b",
+            "/a:b",
+            "/a:/../b",
+            "/a:/b:rx",
+            "/a:/b:rw:z",
+            ":",
+        ] {
             assert!(volume(bad).is_err(), "{bad:?}");
         }
     }

@@ -61,7 +61,12 @@ fn report() -> String {
             .map(|v| v.split_whitespace().collect::<Vec<_>>().join(" "))
             .unwrap_or_else(|| "?".into())
     };
-    let _ = writeln!(out, "I am process {} with ids {}", std::process::id(), field("Uid:"));
+    let _ = writeln!(
+        out,
+        "I am process {} with ids {}",
+        std::process::id(),
+        field("Uid:")
+    );
     let _ = writeln!(
         out,
         "capabilities {}, no_new_privs {}, seccomp filters {}",
@@ -83,23 +88,56 @@ fn attempts() -> Vec<(&'static str, std::io::Result<()>)> {
     let run = |program: &str| std::process::Command::new(program).status().map(drop);
     vec![
         ("read my own root", std::fs::read_dir("/").map(drop)),
-        ("start a thread", std::thread::Builder::new().spawn(|| ()).map(drop)),
+        (
+            "start a thread",
+            std::thread::Builder::new().spawn(|| ()).map(drop),
+        ),
         ("write to my root", std::fs::write("/file", "x")),
         ("write to /dev", std::fs::write("/dev/file", "x")),
         ("start another program", run("/proc/self/exe")),
-        ("read the kernel's command line", std::fs::read("/proc/cmdline").map(drop)),
-        ("write to my own memory file", std::fs::OpenOptions::new().write(true).open("/proc/self/mem").map(drop)),
-        ("become root", nix::unistd::setuid(nix::unistd::Uid::from_raw(0)).map_err(Into::into)),
+        (
+            "read the kernel's command line",
+            std::fs::read("/proc/cmdline").map(drop),
+        ),
+        (
+            "write to my own memory file",
+            std::fs::OpenOptions::new()
+                .write(true)
+                .open("/proc/self/mem")
+                .map(drop),
+        ),
+        (
+            "become root",
+            nix::unistd::setuid(nix::unistd::Uid::from_raw(0)).map_err(Into::into),
+        ),
         ("open a raw socket", socket(libc_raw())),
-        ("bind an undeclared port", TcpListener::bind(("127.0.0.1", 9999)).map(drop)),
-        ("reach another address", TcpStream::connect_timeout(
-            &std::net::SocketAddr::from(([192, 0, 2, 1], 80)),
-            std::time::Duration::from_millis(200),
-        ).map(drop)),
-        ("make a namespace", nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER).map_err(Into::into)),
-        ("mount something", nix::mount::mount(
-            Some("none"), "/", Some("tmpfs"), nix::mount::MsFlags::empty(), None::<&str>,
-        ).map_err(Into::into)),
+        (
+            "bind an undeclared port",
+            TcpListener::bind(("127.0.0.1", 9999)).map(drop),
+        ),
+        (
+            "reach another address",
+            TcpStream::connect_timeout(
+                &std::net::SocketAddr::from(([192, 0, 2, 1], 80)),
+                std::time::Duration::from_millis(200),
+            )
+            .map(drop),
+        ),
+        (
+            "make a namespace",
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER).map_err(Into::into),
+        ),
+        (
+            "mount something",
+            nix::mount::mount(
+                Some("none"),
+                "/",
+                Some("tmpfs"),
+                nix::mount::MsFlags::empty(),
+                None::<&str>,
+            )
+            .map_err(Into::into),
+        ),
     ]
 }
 
@@ -109,5 +147,12 @@ fn libc_raw() -> nix::sys::socket::SockType {
 
 fn socket(kind: nix::sys::socket::SockType) -> std::io::Result<()> {
     use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, socket};
-    socket(AddressFamily::Inet, kind, SockFlag::empty(), SockProtocol::Icmp).map(drop).map_err(Into::into)
+    socket(
+        AddressFamily::Inet,
+        kind,
+        SockFlag::empty(),
+        SockProtocol::Icmp,
+    )
+    .map(drop)
+    .map_err(Into::into)
 }

@@ -145,7 +145,11 @@ impl<'a> View<'a> {
         let (base, rest, prefix) = match above {
             None => {
                 let root = self.root.as_ref().ok_or(Errno::ENOENT)?;
-                (root.try_clone().map_err(|_| Errno::EMFILE)?, path.clone(), GuestPath::root())
+                (
+                    root.try_clone().map_err(|_| Errno::EMFILE)?,
+                    path.clone(),
+                    GuestPath::root(),
+                )
             }
             Some(mount) => match &mount.source {
                 MountSource::Bind { path: source, .. } => {
@@ -171,13 +175,18 @@ impl<'a> View<'a> {
 
 /// The path of `fd` below `base`, as the kernel knows both.
 fn resolved(base: &OwnedFd, fd: &OwnedFd) -> Result<GuestPath, Errno> {
-    let read = |fd: &OwnedFd| nix::fcntl::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()).as_str());
+    let read =
+        |fd: &OwnedFd| nix::fcntl::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()).as_str());
     let (base, full) = (read(base)?, read(fd)?);
     let (base, full) = (
         base.to_str().ok_or(Errno::EILSEQ)?,
         full.to_str().ok_or(Errno::EILSEQ)?,
     );
-    let rest = if base == "/" { Some(full) } else { full.strip_prefix(base) };
+    let rest = if base == "/" {
+        Some(full)
+    } else {
+        full.strip_prefix(base)
+    };
     match rest {
         Some("") => Ok(GuestPath::root()),
         Some(rest) => GuestPath::parse(rest).map_err(|_| Errno::EINVAL),
@@ -199,7 +208,9 @@ impl Survey {
         };
         let mut targets = BTreeMap::new();
         let wanted = grant.mounts.iter().map(|m| &m.target);
-        let wanted = wanted.chain(&grant.masked_paths).chain(&grant.readonly_paths);
+        let wanted = wanted
+            .chain(&grant.masked_paths)
+            .chain(&grant.readonly_paths);
         for path in wanted.chain(std::iter::once(&grant.process.cwd)) {
             if !targets.contains_key(path) {
                 targets.insert(path.clone(), view.target(path));
@@ -277,7 +288,8 @@ impl View<'_> {
             let flags = libc::O_PATH | libc::O_NOFOLLOW;
             if open_in_root(root.as_fd(), &text, flags, 0, Resolve::InRoot).is_ok() {
                 // The nearest thing that exists: a link here is what the lookup failed on.
-                return open_in_root(root.as_fd(), &text, libc::O_PATH, 0, Resolve::InRoot).is_err();
+                return open_in_root(root.as_fd(), &text, libc::O_PATH, 0, Resolve::InRoot)
+                    .is_err();
             }
             at = at.parent();
         }
@@ -329,7 +341,9 @@ fn hidden_on_host() -> Vec<(GuestPath, Kind)> {
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
-        let Ok(kind) = entry.file_type() else { continue };
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
         // proc, dev and sys get mounts of their own or an empty folder like the rest.
         if kind.is_symlink() || HOST_KEPT.contains(&name.as_str()) {
             continue;
@@ -339,7 +353,8 @@ fn hidden_on_host() -> Vec<(GuestPath, Kind)> {
         }
     }
     for secret in HOST_SECRETS {
-        if let (Ok(path), Ok(meta)) = (GuestPath::parse(secret), std::fs::symlink_metadata(secret)) {
+        if let (Ok(path), Ok(meta)) = (GuestPath::parse(secret), std::fs::symlink_metadata(secret))
+        {
             if !meta.is_symlink() {
                 out.push((path, if meta.is_dir() { Kind::Dir } else { Kind::File }));
             }

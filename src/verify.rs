@@ -85,7 +85,12 @@ pub fn observe(plan: &Plan, pid: i32, cgroup: &Cgroup) -> Result<Verification, V
     checker.out.checked += plan.limits.writes.len();
     for path in cgroup.missing_from(nix::unistd::Pid::from_raw(pid))? {
         let path = path.display().to_string();
-        checker.same(ControlId::S8_1_4, &path, "the process is in it", "it is not");
+        checker.same(
+            ControlId::S8_1_4,
+            &path,
+            "the process is in it",
+            "it is not",
+        );
     }
     Ok(checker.out)
 }
@@ -112,8 +117,12 @@ impl Checker<'_> {
         let field = |name: &str| fields.get(name).map_or("(no such line)", String::as_str);
         let process = &self.plan.process;
         let user = self.plan.namespaces.user.as_ref();
-        let uid = user.and_then(|u| u.outside_uid(process.uid)).unwrap_or(process.uid);
-        let gid = user.and_then(|u| u.outside_gid(process.gid)).unwrap_or(process.gid);
+        let uid = user
+            .and_then(|u| u.outside_uid(process.uid))
+            .unwrap_or(process.uid);
+        let gid = user
+            .and_then(|u| u.outside_gid(process.gid))
+            .unwrap_or(process.gid);
         let four = |n: u32| format!("{n} {n} {n} {n}");
         let out = &mut self.out;
         out.same(ControlId::S8_5_1, "Uid", &four(uid), field("Uid"));
@@ -124,7 +133,11 @@ impl Checker<'_> {
                 .map(|g| user.and_then(|u| u.outside_gid(*g)).unwrap_or(*g))
                 .collect();
             groups.sort_unstable();
-            let want = groups.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+            let want = groups
+                .iter()
+                .map(u32::to_string)
+                .collect::<Vec<_>>()
+                .join(" ");
             out.same(ControlId::S8_5_1, "Groups", &want, field("Groups"));
         }
         out.same(ControlId::S8_3_7, "NoNewPrivs", "1", field("NoNewPrivs"));
@@ -133,7 +146,12 @@ impl Checker<'_> {
         out.same(ControlId::S8_1_4, "Seccomp", mode, field("Seccomp"));
         if fields.contains_key("Seccomp_filters") {
             let want = filters.to_string();
-            out.same(ControlId::S8_1_4, "Seccomp_filters", &want, field("Seccomp_filters"));
+            out.same(
+                ControlId::S8_1_4,
+                "Seccomp_filters",
+                &want,
+                field("Seccomp_filters"),
+            );
         }
         out.same(ControlId::S8_5_2, "Threads", "1", field("Threads"));
         out.same(ControlId::S8_4_13, "TracerPid", "0", field("TracerPid"));
@@ -145,7 +163,12 @@ impl Checker<'_> {
             ("CapBnd", &sets.bounding),
             ("CapAmb", &sets.ambient),
         ] {
-            out.same(ControlId::S8_1_5, name, &format!("{:016x}", mask(set)), field(name));
+            out.same(
+                ControlId::S8_1_5,
+                name,
+                &format!("{:016x}", mask(set)),
+                field(name),
+            );
         }
         Ok(())
     }
@@ -157,14 +180,28 @@ impl Checker<'_> {
             let ours = fs::read_link(format!("/proc/self/ns/{name}"))
                 .map(|p| p.display().to_string())
                 .unwrap_or_default();
-            let found = if theirs == ours { "the host's" } else { "its own" };
-            self.same(control_of(*kind), &format!("{name} namespace"), "its own", found);
+            let found = if theirs == ours {
+                "the host's"
+            } else {
+                "its own"
+            };
+            self.same(
+                control_of(*kind),
+                &format!("{name} namespace"),
+                "its own",
+                found,
+            );
         }
         for (kind, path) in &self.plan.namespaces.joined {
             let name = kind.proc_name();
             let theirs = inode(&format!("/proc/{}/ns/{name}", self.pid))?;
             let asked = inode(&path.to_string())?;
-            self.same(control_of(*kind), &format!("{name} namespace"), &asked, &theirs);
+            self.same(
+                control_of(*kind),
+                &format!("{name} namespace"),
+                &asked,
+                &theirs,
+            );
         }
         if let Some(user) = &self.plan.namespaces.user {
             for (file, map) in [("uid_map", &user.uids), ("gid_map", &user.gids)] {
@@ -193,16 +230,32 @@ impl Checker<'_> {
     fn limits(&mut self) -> Result<(), VerifyError> {
         let text = self.read("limits")?;
         for limit in &self.plan.process.rlimits {
-            let Some(name) = limit_name(&limit.kind) else { continue };
-            let line = text.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_default();
+            let Some(name) = limit_name(&limit.kind) else {
+                continue;
+            };
+            let line = text
+                .lines()
+                .find_map(|l| l.strip_prefix(name))
+                .unwrap_or_default();
             let found: Vec<&str> = line.split_whitespace().take(2).collect();
-            let number = |n: u64| if n == u64::MAX { "unlimited".into() } else { n.to_string() };
+            let number = |n: u64| {
+                if n == u64::MAX {
+                    "unlimited".into()
+                } else {
+                    n.to_string()
+                }
+            };
             let want = format!("{} {}", number(limit.soft), number(limit.hard));
             self.same(ControlId::S8_1_4, name, &want, &found.join(" "));
         }
         if let Some(score) = self.plan.process.oom_score_adj {
             let found = self.read("oom_score_adj")?;
-            self.same(ControlId::S8_1_4, "oom_score_adj", &score.to_string(), found.trim());
+            self.same(
+                ControlId::S8_1_4,
+                "oom_score_adj",
+                &score.to_string(),
+                found.trim(),
+            );
         }
         Ok(())
     }
@@ -222,8 +275,17 @@ impl Checker<'_> {
                 .find_map(|l| l.strip_prefix("flags:"))
                 .and_then(|f| i32::from_str_radix(f.trim(), 8).ok())
                 .unwrap_or(0);
-            let found = if flags & libc::O_CLOEXEC == 0 { "stays open" } else { "close-on-exec" };
-            self.same(ControlId::S8_1_3, &format!("descriptor {name}"), "close-on-exec", found);
+            let found = if flags & libc::O_CLOEXEC == 0 {
+                "stays open"
+            } else {
+                "close-on-exec"
+            };
+            self.same(
+                ControlId::S8_1_3,
+                &format!("descriptor {name}"),
+                "close-on-exec",
+                found,
+            );
         }
         Ok(())
     }
@@ -246,7 +308,10 @@ impl Verification {
 fn inode(path: &str) -> Result<String, VerifyError> {
     fs::metadata(path)
         .map(|m| format!("inode {}", m.ino()))
-        .map_err(|why| VerifyError::Read { path: path.into(), why })
+        .map_err(|why| VerifyError::Read {
+            path: path.into(),
+            why,
+        })
 }
 
 fn control_of(kind: NamespaceKind) -> ControlId {

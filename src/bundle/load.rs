@@ -44,7 +44,12 @@ pub enum BundleError {
 
 impl Bundle {
     /// Reads `dir`/config.json.
-    pub fn load(dir: &HostPath, name: &str, caller: Caller, extras: Extras) -> Result<Self, BundleError> {
+    pub fn load(
+        dir: &HostPath,
+        name: &str,
+        caller: Caller,
+        extras: Extras,
+    ) -> Result<Self, BundleError> {
         let path = dir.join("config.json");
         let text = read(path.as_path())?;
         let spec = parse(&text).map_err(|(pointer, what)| BundleError::Shape {
@@ -59,11 +64,21 @@ impl Bundle {
         };
         check_version(spec.version()).map_err(|what| shape("/ociVersion", &what))?;
         let root = spec.root().as_ref().ok_or_else(|| {
-            shape("/root", "missing: a Linux container needs a root with a path")
+            shape(
+                "/root",
+                "missing: a Linux container needs a root with a path",
+            )
         })?;
-        let root = root.path().to_str().filter(|p| !p.is_empty() && !p.contains('\0')).ok_or_else(|| {
-            shape("/root/path", "not a path: name the root file system's folder")
-        })?;
+        let root = root
+            .path()
+            .to_str()
+            .filter(|p| !p.is_empty() && !p.contains('\0'))
+            .ok_or_else(|| {
+                shape(
+                    "/root/path",
+                    "not a path: name the root file system's folder",
+                )
+            })?;
         let root = if root.starts_with('/') {
             HostPath::trusted(root)
         } else {
@@ -95,7 +110,9 @@ fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
         return Err(failed(std::io::Error::other("not a regular file")));
     }
     let mut text = Vec::new();
-    file.take(MAX_CONFIG + 1).read_to_end(&mut text).map_err(failed)?;
+    file.take(MAX_CONFIG + 1)
+        .read_to_end(&mut text)
+        .map_err(failed)?;
     if text.len() as u64 > MAX_CONFIG {
         return Err(BundleError::TooLarge {
             path: path.display().to_string(),
@@ -112,7 +129,8 @@ pub fn parse(text: &[u8]) -> Result<Spec, (String, String)> {
         let pointer = pointer(error.path());
         (pointer, error.into_inner().to_string())
     })?;
-    json.end().map_err(|e| ("(document)".to_string(), e.to_string()))?;
+    json.end()
+        .map_err(|e| ("(document)".to_string(), e.to_string()))?;
     Ok(spec)
 }
 
@@ -130,7 +148,11 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
             Segment::Unknown => {}
         }
     }
-    if out.is_empty() { "(document)".into() } else { out }
+    if out.is_empty() {
+        "(document)".into()
+    } else {
+        out
+    }
 }
 
 /// runtime-spec 1.x, with or without a pre-release suffix.
@@ -139,7 +161,9 @@ fn check_version(text: &str) -> Result<(), String> {
     let parts: Vec<Option<u32>> = numbers.split('.').map(|p| p.parse().ok()).collect();
     match parts.as_slice() {
         [Some(1), Some(_), Some(_)] => Ok(()),
-        [Some(_), Some(_), Some(_)] => Err(format!("{text:?}: this runtime follows runtime-spec 1.x")),
+        [Some(_), Some(_), Some(_)] => {
+            Err(format!("{text:?}: this runtime follows runtime-spec 1.x"))
+        }
         _ => Err(format!("{text:?}: not a semantic version such as 1.3.0")),
     }
 }
@@ -150,7 +174,9 @@ mod tests {
 
     #[test]
     fn errors_name_their_place() {
-        let (pointer, what) = parse(br#"{"ociVersion":"1.0.0","process":{"cwd":"/","user":{"uid":"x"}}}"#).unwrap_err();
+        let (pointer, what) =
+            parse(br#"{"ociVersion":"1.0.0","process":{"cwd":"/","user":{"uid":"x"}}}"#)
+                .unwrap_err();
         assert_eq!(pointer, "/process/user/uid");
         assert!(what.contains("line 1 column"), "{what}");
         let (pointer, _) = parse(b"{").unwrap_err();

@@ -56,8 +56,13 @@ impl Bundle {
         };
         let (mut spec, root) = match &request.source {
             Source::Bundle(dir) => {
-                let mut bundle = Self::load(dir, &request.name, Caller::Standalone, extras.clone())?;
-                let user_maps = bundle.spec.linux().as_ref().and_then(|l| l.uid_mappings().as_ref());
+                let mut bundle =
+                    Self::load(dir, &request.name, Caller::Standalone, extras.clone())?;
+                let user_maps = bundle
+                    .spec
+                    .linux()
+                    .as_ref()
+                    .and_then(|l| l.uid_mappings().as_ref());
                 extras.own_range = user_maps.is_none_or(Vec::is_empty);
                 if request.expose.is_empty() {
                     extras.expose = None;
@@ -129,7 +134,12 @@ fn ask(spec: &mut Spec, request: &RunRequest) {
         process.set_env(Some(env));
     }
     let mut mounts = spec.mounts().clone().unwrap_or_default();
-    mounts.extend(request.tmpfs.iter().map(|(target, size)| tmpfs(target, *size)));
+    mounts.extend(
+        request
+            .tmpfs
+            .iter()
+            .map(|(target, size)| tmpfs(target, *size)),
+    );
     mounts.extend(request.volumes.iter().map(bind));
     spec.set_mounts(Some(mounts));
     resources(spec, request);
@@ -141,15 +151,23 @@ fn ask(spec: &mut Spec, request: &RunRequest) {
 }
 
 fn tmpfs(target: &GuestPath, size: u64) -> Mount {
-    let options = ["nosuid", "nodev", "noexec", &format!("size={size}"), "mode=1777"]
-        .map(String::from)
-        .to_vec();
+    let options = [
+        "nosuid",
+        "nodev",
+        "noexec",
+        &format!("size={size}"),
+        "mode=1777",
+    ]
+    .map(String::from)
+    .to_vec();
     mount(target, "tmpfs", &HostPath::trusted("tmpfs"), options)
 }
 
 fn bind(volume: &Volume) -> Mount {
     let access = if volume.writable { "rw" } else { "ro" };
-    let options = ["bind", access, "nosuid", "nodev", "noexec"].map(String::from).to_vec();
+    let options = ["bind", access, "nosuid", "nodev", "noexec"]
+        .map(String::from)
+        .to_vec();
     mount(&volume.target, "bind", &volume.source, options)
 }
 
@@ -163,7 +181,9 @@ fn mount(target: &GuestPath, kind: &str, source: &HostPath, options: Vec<String>
 }
 
 fn resources(spec: &mut Spec, request: &RunRequest) {
-    use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxPids, PosixRlimitBuilder, PosixRlimitType};
+    use oci_spec::runtime::{
+        LinuxCpu, LinuxMemory, LinuxPids, PosixRlimitBuilder, PosixRlimitType,
+    };
     if let Some(nofile) = request.nofile
         && let Some(process) = spec.process_mut()
     {
@@ -177,7 +197,9 @@ fn resources(spec: &mut Spec, request: &RunRequest) {
         limits.extend(built);
         process.set_rlimits(Some(limits));
     }
-    let Some(linux) = spec.linux_mut() else { return };
+    let Some(linux) = spec.linux_mut() else {
+        return;
+    };
     let mut resources = linux.resources().clone().unwrap_or_default();
     if let Some(bytes) = request.memory.and_then(|n| i64::try_from(n).ok()) {
         let mut memory = LinuxMemory::default();

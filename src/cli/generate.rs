@@ -14,7 +14,8 @@ pub struct GenerateArgs {
 }
 
 pub(super) fn generate(args: &GenerateArgs) -> Result<u8, Failure> {
-    write(&args.dir).map_err(|e| Failure::new(format!("can't write below {}: {e}", args.dir.display())))?;
+    write(&args.dir)
+        .map_err(|e| Failure::new(format!("can't write below {}: {e}", args.dir.display())))?;
     Ok(0)
 }
 

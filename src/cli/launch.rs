@@ -77,10 +77,17 @@ pub(super) fn plan_bundle(global: &Global, bundle: Bundle) -> Result<Planned, Fa
         Decision::Granted(grant) => grant,
         Decision::Refused(violations) => return Err(Failure::refused(&bundle, &violations)),
     };
-    let survey = Survey::take(&grant)
-        .map_err(|(path, errno)| Failure::new(format!("can't open the root {path}: {}", errno.desc())))?;
+    let survey = Survey::take(&grant).map_err(|(path, errno)| {
+        Failure::new(format!("can't open the root {path}: {}", errno.desc()))
+    })?;
     let plan = crate::plan::plan(&grant, &host, &survey).map_err(Failure::from_plan)?;
-    Ok(Planned { host, bundle, policy, plan, requested })
+    Ok(Planned {
+        host,
+        bundle,
+        policy,
+        plan,
+        requested,
+    })
 }
 
 /// `run`.
@@ -98,7 +105,8 @@ pub(super) fn run(global: &Global, args: RunArgs) -> Result<u8, Failure> {
     let planned = plan_bundle(global, bundle)?;
     let context = context(&planned, shown, args.record.as_deref());
     report::clamps(&planned.plan);
-    let ended = container::run(&planned.plan, &context, &store(global)).map_err(Failure::from_container)?;
+    let ended =
+        container::run(&planned.plan, &context, &store(global)).map_err(Failure::from_container)?;
     if ended.oom_kills > 0 {
         report::say(&format!(
             "the kernel ended {} process(es) of {} at its memory limit (SS-011/8.1.4); give it more with --memory",
@@ -135,7 +143,10 @@ pub(super) fn context<'a>(
 pub(super) fn plan(global: &Global, args: PlanArgs) -> Result<u8, Failure> {
     let bundle = match (&args.launch.bundle, args.engine) {
         (Some(dir), true) => {
-            let extras = Extras { systemd_cgroup: global.systemd_cgroup, ..Extras::default() };
+            let extras = Extras {
+                systemd_cgroup: global.systemd_cgroup,
+                ..Extras::default()
+            };
             Bundle::load(&absolute(dir)?, &args.name, Caller::Engine, extras)
         }
         _ => Bundle::standalone(&request(args.launch, args.name, args.args)?),

@@ -21,21 +21,38 @@ pub(super) fn create(global: &Global, args: CreateArgs) -> Result<u8, Failure> {
         )));
     }
     if args.no_pivot {
-        return Err(fail("--no-pivot: refused, since without pivot_root the host's root stays reachable (SS-011/8.4.5)"));
+        return Err(fail(
+            "--no-pivot: refused, since without pivot_root the host's root stays reachable (SS-011/8.4.5)",
+        ));
     }
     if args.preserve_fds > 0 {
-        return Err(fail("--preserve-fds: refused, since no descriptor of the host may enter the container (SS-011/8.1.3): permission denied"));
+        return Err(fail(
+            "--preserve-fds: refused, since no descriptor of the host may enter the container (SS-011/8.1.3): permission denied",
+        ));
     }
-    let dir = std::path::absolute(&args.bundle).map(HostPath::trusted).map_err(|e| fail(&e.to_string()))?;
-    let extras = Extras { systemd_cgroup: global.systemd_cgroup, ..Extras::default() };
-    let bundle = Bundle::load(&dir, &args.id, Caller::Engine, extras).map_err(|e| fail(&e.to_string()))?;
+    let dir = std::path::absolute(&args.bundle)
+        .map(HostPath::trusted)
+        .map_err(|e| fail(&e.to_string()))?;
+    let extras = Extras {
+        systemd_cgroup: global.systemd_cgroup,
+        ..Extras::default()
+    };
+    let bundle =
+        Bundle::load(&dir, &args.id, Caller::Engine, extras).map_err(|e| fail(&e.to_string()))?;
     let planned = plan_bundle(global, bundle).map_err(Failure::of_create)?;
     if planned.plan.process.terminal.is_none() && args.console_socket.is_some() {
-        return Err(fail("--console-socket without process.terminal: nothing would be sent to it"));
+        return Err(fail(
+            "--console-socket without process.terminal: nothing would be sent to it",
+        ));
     }
     let context = context(&planned, dir.to_string(), args.record.as_deref());
-    container::create(&planned.plan, &context, &store(global), args.pid_file.as_deref())
-        .map_err(|e| Failure::from_container(e).of_create())?;
+    container::create(
+        &planned.plan,
+        &context,
+        &store(global),
+        args.pid_file.as_deref(),
+    )
+    .map_err(|e| Failure::from_container(e).of_create())?;
     Ok(0)
 }
 
@@ -73,14 +90,22 @@ fn signal(text: &str) -> Option<i32> {
         return (1..=64).contains(&number).then_some(number);
     }
     let upper = text.to_ascii_uppercase();
-    let name = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
+    let name = if upper.starts_with("SIG") {
+        upper
+    } else {
+        format!("SIG{upper}")
+    };
     name.parse::<Signal>().ok().map(|s| s as i32)
 }
 
 /// `kill`.
 pub(super) fn kill(global: &Global, args: &KillArgs) -> Result<u8, Failure> {
-    let number = signal(&args.signal)
-        .ok_or_else(|| Failure::engine(format!("unknown signal {:?}: a name such as TERM or a number from 1 to 64", args.signal)))?;
+    let number = signal(&args.signal).ok_or_else(|| {
+        Failure::engine(format!(
+            "unknown signal {:?}: a name such as TERM or a number from 1 to 64",
+            args.signal
+        ))
+    })?;
     container::kill(&store(global), &args.id, number, args.all).map_err(Failure::from_engine)?;
     Ok(0)
 }
@@ -106,7 +131,11 @@ pub(super) fn list(global: &Global, args: &ListArgs) -> Result<u8, Failure> {
     } else if args.json || args.format == "json" {
         let all: Vec<_> = states.iter().map(shown).collect();
         // runc prints null for none, and engines have learnt to expect it.
-        report::print_json(&if all.is_empty() { json!(null) } else { json!(all) });
+        report::print_json(&if all.is_empty() {
+            json!(null)
+        } else {
+            json!(all)
+        });
     } else {
         report::containers(&states);
     }
@@ -121,7 +150,10 @@ pub(super) fn spec(args: &SpecArgs) -> Result<u8, Failure> {
         return Ok(0);
     }
     let path = args.bundle.join("config.json");
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&path);
     file.and_then(|mut f| f.write_all(text.as_bytes()))
         .map_err(|e| Failure::engine(format!("can't write {}: {e}", path.display())))?;
     Ok(0)

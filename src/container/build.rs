@@ -52,7 +52,11 @@ pub fn build(
     janitor.cgroup(CgroupRecord::planned(&plan.limits))?;
     let cgroup = Cgroup::create(&plan.limits)?;
     match fill(plan, context, entry, janitor, prepared, &cgroup) {
-        Ok((created, state)) => Ok(Ready { created, cgroup, state }),
+        Ok((created, state)) => Ok(Ready {
+            created,
+            cgroup,
+            state,
+        }),
         Err(error) => {
             // The first error is the one to tell.
             let _ = cgroup.kill();
@@ -119,7 +123,11 @@ fn record(
     let plan_digest = plan.digest();
     let record = LaunchRecord {
         version: 1,
-        result: if verification.differences.is_empty() { "verified" } else { "refused" },
+        result: if verification.differences.is_empty() {
+            "verified"
+        } else {
+            "refused"
+        },
         name: &plan.name,
         identity: Identity {
             uid: context.host.caller.uid,

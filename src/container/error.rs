@@ -42,7 +42,9 @@ pub enum ContainerError {
         why: std::io::Error,
     },
     /// A state folder that others could have written.
-    #[error("{path} belongs to uid {owner} with mode {mode:o}: the state folder must be the caller's own and closed to others (chown, chmod 0700)")]
+    #[error(
+        "{path} belongs to uid {owner} with mode {mode:o}: the state folder must be the caller's own and closed to others (chown, chmod 0700)"
+    )]
     StoreNotOurs {
         /// Where.
         path: String,
@@ -87,7 +89,12 @@ pub enum ContainerError {
 fn list(differences: &[Difference]) -> String {
     differences
         .iter()
-        .map(|d| format!("{}: {} is {:?}, planned {:?}", d.control, d.what, d.found, d.expected))
+        .map(|d| {
+            format!(
+                "{}: {} is {:?}, planned {:?}",
+                d.control, d.what, d.found, d.expected
+            )
+        })
         .collect::<Vec<_>>()
         .join("; ")
 }

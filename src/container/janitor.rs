@@ -34,10 +34,20 @@ pub struct Janitor {
 impl Janitor {
     /// Makes it; the launcher must have one thread.
     pub fn start() -> Result<Self, ContainerError> {
-        let (reader, writer) = sys(nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC), "make a pipe (pipe2)")?;
-        let proof = SingleThreaded::prove().ok_or(ContainerError::Launch(crate::sandbox::LaunchError::Threads))?;
-        match sys(process::clone_child(&proof, 0, None), "make the janitor (clone3)")? {
-            Side::Parent { pid, .. } => Ok(Self { pid, pipe: File::from(writer) }),
+        let (reader, writer) = sys(
+            nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC),
+            "make a pipe (pipe2)",
+        )?;
+        let proof = SingleThreaded::prove()
+            .ok_or(ContainerError::Launch(crate::sandbox::LaunchError::Threads))?;
+        match sys(
+            process::clone_child(&proof, 0, None),
+            "make the janitor (clone3)",
+        )? {
+            Side::Parent { pid, .. } => Ok(Self {
+                pid,
+                pipe: File::from(writer),
+            }),
             Side::Child => {
                 drop(writer);
                 sweep(reader);
@@ -49,7 +59,11 @@ impl Janitor {
     fn tell(&mut self, left: &Left) -> Result<(), ContainerError> {
         let mut line = serde_json::to_vec(left).unwrap_or_default();
         line.push(b'\n');
-        at(self.pipe.write_all(&line), "write to the janitor", &PathBuf::from("(pipe)"))
+        at(
+            self.pipe.write_all(&line),
+            "write to the janitor",
+            &PathBuf::from("(pipe)"),
+        )
     }
 
     /// A state folder is about to be made.
@@ -74,13 +88,22 @@ impl Janitor {
 fn sweep(reader: OwnedFd) {
     // A Ctrl-C or TERM meant for the launcher is not for us.
     let _ = nix::unistd::setsid();
-    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGPIPE] {
+    for signal in [
+        libc::SIGTERM,
+        libc::SIGINT,
+        libc::SIGHUP,
+        libc::SIGQUIT,
+        libc::SIGPIPE,
+    ] {
         process::ignore_signal(signal);
     }
     let _ = process::prctl_name(c"cofferdam-clean");
     process::close_stdio();
     let mut left = Vec::new();
-    for line in BufReader::new(File::from(reader)).lines().map_while(Result::ok) {
+    for line in BufReader::new(File::from(reader))
+        .lines()
+        .map_while(Result::ok)
+    {
         match serde_json::from_str(&line) {
             Ok(Left::Nothing) => return,
             Ok(thing) => left.push(thing),

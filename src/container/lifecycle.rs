@@ -25,14 +25,26 @@ pub fn create(
     let entry = store.claim(&plan.name)?;
     janitor.state(entry.dir().to_path_buf())?;
     let made = entry.make_gate().and_then(|gate| {
-        let gate = StartGate { go: gate.go, report: gate.report };
-        let ready = build(plan, context, &entry, &mut janitor, [None, None, None], Some(gate))?;
+        let gate = StartGate {
+            go: gate.go,
+            report: gate.report,
+        };
+        let ready = build(
+            plan,
+            context,
+            &entry,
+            &mut janitor,
+            [None, None, None],
+            Some(gate),
+        )?;
         let pid = ready.created.pid;
         let held = ready.created.hold().map_err(ContainerError::from);
-        held.and_then(|_| write_pid_file(pid_file, pid)).map(|()| ready.state).inspect_err(|_| {
-            let _ = ready.cgroup.kill();
-            let _ = ready.cgroup.remove();
-        })
+        held.and_then(|_| write_pid_file(pid_file, pid))
+            .map(|()| ready.state)
+            .inspect_err(|_| {
+                let _ = ready.cgroup.kill();
+                let _ = ready.cgroup.remove();
+            })
     });
     match made {
         Ok(state) => {
@@ -56,7 +68,8 @@ fn write_pid_file(path: Option<&Path>, pid: i32) -> Result<(), ContainerError> {
     // Beside and renamed: an engine that watches never reads half a number.
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.new"));
-    let written = std::fs::write(&beside, pid.to_string()).and_then(|()| std::fs::rename(&beside, path));
+    let written =
+        std::fs::write(&beside, pid.to_string()).and_then(|()| std::fs::rename(&beside, path));
     at(written, "write the pid file", path)
 }
 
@@ -79,7 +92,12 @@ pub fn start(store: &Store, id: &str) -> Result<(), ContainerError> {
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) => break,
             Err(Errno::EINTR) => {}
-            Err(errno) => return Err(ContainerError::Sys { tried: "wait for exec (poll)", errno }),
+            Err(errno) => {
+                return Err(ContainerError::Sys {
+                    tried: "wait for exec (poll)",
+                    errno,
+                });
+            }
         }
     }
     let mut bytes = Vec::new();
@@ -108,7 +126,10 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<(), Conta
     if !state.is_alive() {
         return Err(ContainerError::NotRunning);
     }
-    let failed = |errno| ContainerError::Sys { tried: "signal the container", errno };
+    let failed = |errno| ContainerError::Sys {
+        tried: "signal the container",
+        errno,
+    };
     let pidfd = process::pidfd_open(state.pid).map_err(failed)?;
     // The pid was not reused between the look and the pidfd.
     if !state.is_alive() {
@@ -134,12 +155,20 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<(), ContainerError
     if let Some(state) = state {
         let status = state.status();
         if status == Status::Running && !force {
-            return Err(ContainerError::NotStopped { id: id.into(), status: status.as_str() });
+            return Err(ContainerError::NotStopped {
+                id: id.into(),
+                status: status.as_str(),
+            });
         }
         let cgroup = Cgroup::open(&state.cgroup)?;
         if state.is_alive() {
-            let _ = process::pidfd_open(state.pid)
-                .and_then(|fd| if state.is_alive() { process::pidfd_signal(fd.as_fd(), libc::SIGKILL) } else { Ok(()) });
+            let _ = process::pidfd_open(state.pid).and_then(|fd| {
+                if state.is_alive() {
+                    process::pidfd_signal(fd.as_fd(), libc::SIGKILL)
+                } else {
+                    Ok(())
+                }
+            });
         }
         cgroup.kill()?;
         cgroup.remove()?;

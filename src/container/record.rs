@@ -90,12 +90,20 @@ impl RecordTarget {
                     .mode(0o600)
                     .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
                     .open(path);
-                at(file.and_then(|mut f| f.write_all(line)), "write the launch record to", path)
+                at(
+                    file.and_then(|mut f| f.write_all(line)),
+                    "write the launch record to",
+                    path,
+                )
             }
             Self::Fd(fd) => {
                 let path = PathBuf::from(format!("/proc/self/fd/{fd}"));
                 let file = OpenOptions::new().append(true).open(&path);
-                at(file.and_then(|mut f| f.write_all(line)), "write the launch record to", &path)
+                at(
+                    file.and_then(|mut f| f.write_all(line)),
+                    "write the launch record to",
+                    &path,
+                )
             }
         }
     }
@@ -103,7 +111,11 @@ impl RecordTarget {
 
 /// The controls that a plan's lines name.
 pub fn controls_of(plan: &Plan) -> Vec<ControlId> {
-    let mut out: Vec<ControlId> = plan.lines().iter().flat_map(|l| l.controls.to_vec()).collect();
+    let mut out: Vec<ControlId> = plan
+        .lines()
+        .iter()
+        .flat_map(|l| l.controls.to_vec())
+        .collect();
     out.sort();
     out.dedup();
     out

@@ -66,9 +66,12 @@ fn run_in(
         Started::Running(running) => {
             let mut state = ready.state;
             state.started = true;
-            entry.save(&state).and_then(|()| wait(&running, signals, relays)).inspect_err(|_| {
-                let _ = process::pidfd_signal(running.pidfd.as_fd(), libc::SIGKILL);
-            })
+            entry
+                .save(&state)
+                .and_then(|()| wait(&running, signals, relays))
+                .inspect_err(|_| {
+                    let _ = process::pidfd_signal(running.pidfd.as_fd(), libc::SIGKILL);
+                })
         }
     };
     let oom_kills = cgroup.stats_oom().unwrap_or(0);
@@ -86,8 +89,14 @@ fn block_signals() -> Result<SignalFd, ContainerError> {
     for signal in FORWARDED {
         set.add(signal);
     }
-    sys(sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None), "block signals (sigprocmask)")?;
-    sys(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC), "watch signals (signalfd)")
+    sys(
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None),
+        "block signals (sigprocmask)",
+    )?;
+    sys(
+        SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC),
+        "watch signals (signalfd)",
+    )
 }
 
 /// A pipe whose other end the program has, and our own stream that it is copied to.
@@ -102,28 +111,43 @@ fn streams() -> Result<(Streams, Vec<Relay>), ContainerError> {
     let mut relays = Vec::new();
     if std::io::stdin().is_terminal() {
         let null = std::fs::File::open("/dev/null");
-        streams[0] = Some(super::error::at(null, "open", std::path::Path::new("/dev/null"))?.into());
+        streams[0] =
+            Some(super::error::at(null, "open", std::path::Path::new("/dev/null"))?.into());
     }
-    let terminal = [std::io::stdout().is_terminal(), std::io::stderr().is_terminal()];
+    let terminal = [
+        std::io::stdout().is_terminal(),
+        std::io::stderr().is_terminal(),
+    ];
     for (index, is_terminal) in terminal.into_iter().enumerate() {
         if is_terminal {
             let (from, into) = sys(nix::unistd::pipe2(OFlag::O_CLOEXEC), "make a pipe (pipe2)")?;
             streams[index + 1] = Some(into);
-            relays.push(Relay { from, to: index as i32 + 1 });
+            relays.push(Relay {
+                from,
+                to: index as i32 + 1,
+            });
         }
     }
     Ok((streams, relays))
 }
 
 /// Waits for the end, forwarding signals and copying what a terminal is to show.
-fn wait(running: &Running, signals: &SignalFd, mut relays: Vec<Relay>) -> Result<Outcome, ContainerError> {
+fn wait(
+    running: &Running,
+    signals: &SignalFd,
+    mut relays: Vec<Relay>,
+) -> Result<Outcome, ContainerError> {
     let mut killed_by = None;
     loop {
         let mut fds = vec![
             PollFd::new(running.pidfd.as_fd(), PollFlags::POLLIN),
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
         ];
-        fds.extend(relays.iter().map(|r| PollFd::new(r.from.as_fd(), PollFlags::POLLIN)));
+        fds.extend(
+            relays
+                .iter()
+                .map(|r| PollFd::new(r.from.as_fd(), PollFlags::POLLIN)),
+        );
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return sys(Err(errno), "wait (poll)"),
@@ -150,7 +174,10 @@ fn wait(running: &Running, signals: &SignalFd, mut relays: Vec<Relay>) -> Result
     for relay in &relays {
         drain(relay);
     }
-    let status = sys(waitpid(Pid::from_raw(running.pid), None), "collect the program's end (waitpid)")?;
+    let status = sys(
+        waitpid(Pid::from_raw(running.pid), None),
+        "collect the program's end (waitpid)",
+    )?;
     Ok(match (status, killed_by) {
         (WaitStatus::Signaled(_, Signal::SIGKILL, _), Some(signal)) => Outcome::Signaled(signal),
         (WaitStatus::Signaled(_, signal, _), _) => Outcome::Signaled(signal as i32),
@@ -175,7 +202,8 @@ fn has_own_disposition(pid: i32, signal: i32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let mask = |name: &str| {
         let line = status.lines().find_map(|l| l.strip_prefix(name));
-        line.and_then(|m| u64::from_str_radix(m.trim(), 16).ok()).unwrap_or(0)
+        line.and_then(|m| u64::from_str_radix(m.trim(), 16).ok())
+            .unwrap_or(0)
     };
     (mask("SigCgt:") | mask("SigIgn:")) & (1 << (signal - 1)) != 0
 }

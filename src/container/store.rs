@@ -116,11 +116,17 @@ impl Store {
     }
 
     fn ensure(&self) -> Result<(), ContainerError> {
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root);
+        let made = fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.root);
         at(made, "make the state folder", &self.root)?;
         let meta = at(fs::symlink_metadata(&self.root), "look at", &self.root)?;
         // An engine's own folder may be readable by others, never writable.
-        if meta.uid() != nix::unistd::geteuid().as_raw() || meta.mode() & 0o022 != 0 || !meta.is_dir() {
+        if meta.uid() != nix::unistd::geteuid().as_raw()
+            || meta.mode() & 0o022 != 0
+            || !meta.is_dir()
+        {
             return Err(ContainerError::StoreNotOurs {
                 path: self.root.display().to_string(),
                 owner: meta.uid(),
@@ -141,7 +147,9 @@ impl Store {
         let dir = self.dir_of(id).ok_or(ContainerError::Unknown)?;
         match fs::DirBuilder::new().mode(0o700).create(&dir) {
             Ok(()) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Err(ContainerError::Exists),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Err(ContainerError::Exists);
+            }
             Err(why) => return at(Err(why), "make", &dir),
         }
         Entry::lock(dir)
@@ -196,21 +204,29 @@ fn read_state(dir: &Path) -> Result<Option<State>, ContainerError> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(why) => return at(Err(why), "read", &path),
     };
-    serde_json::from_slice(&text).map(Some).map_err(|why| ContainerError::StateDamaged {
-        path: path.display().to_string(),
-        why: why.to_string(),
-    })
+    serde_json::from_slice(&text)
+        .map(Some)
+        .map_err(|why| ContainerError::StateDamaged {
+            path: path.display().to_string(),
+            why: why.to_string(),
+        })
 }
 
 impl Entry {
     fn lock(dir: PathBuf) -> Result<Self, ContainerError> {
         let folder = match File::open(&dir) {
             Ok(file) => file,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(ContainerError::Unknown),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(ContainerError::Unknown);
+            }
             Err(why) => return at(Err(why), "open", &dir),
         };
-        let lock = Flock::lock(folder, FlockArg::LockExclusive)
-            .map_err(|(_, errno)| ContainerError::Sys { tried: "lock the container's state", errno })?;
+        let lock = Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, errno)| {
+            ContainerError::Sys {
+                tried: "lock the container's state",
+                errno,
+            }
+        })?;
         if !dir.exists() {
             return Err(ContainerError::Unknown); // deleted while we waited
         }
@@ -260,19 +276,32 @@ impl Entry {
         let open = |name: &str| {
             let path = self.dir.join(name);
             let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
-            at(nix::unistd::mkfifo(&path, mode).map_err(Into::into), "make the FIFO", &path)?;
+            at(
+                nix::unistd::mkfifo(&path, mode).map_err(Into::into),
+                "make the FIFO",
+                &path,
+            )?;
             let file = OpenOptions::new().read(true).write(true).open(&path);
             at(file, "open", &path).map(OwnedFd::from)
         };
-        Ok(Gate { go: open(GO)?, report: open(REPORT)? })
+        Ok(Gate {
+            go: open(GO)?,
+            report: open(REPORT)?,
+        })
     }
 
     /// The launcher's ends of the gate: (go, report).
     pub fn open_gate(&self) -> Result<(File, File), ContainerError> {
         let report = self.dir.join(REPORT);
-        let reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&report);
+        let reader = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(&report);
         let go = self.dir.join(GO);
-        let writer = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(&go);
+        let writer = OpenOptions::new()
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(&go);
         Ok((at(writer, "open", &go)?, at(reader, "open", &report)?))
     }
 

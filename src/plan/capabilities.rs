@@ -1,7 +1,7 @@
 //! The five capability sets, exactly, and the locked securebits. Pure.
 
-use crate::controls::ControlId;
 use super::Line;
+use crate::controls::ControlId;
 use crate::policy::{CapabilitySets, Grant, Template};
 use serde::Serialize;
 
@@ -51,6 +51,10 @@ impl CapabilityPlan {
         if self.securebits == SECUREBITS_LOCKED {
             text.push_str("; securebits locked");
         }
-        vec![Line::new("capabilities", text, &[ControlId::S8_1_5, ControlId::S8_4_6])]
+        vec![Line::new(
+            "capabilities",
+            text,
+            &[ControlId::S8_1_5, ControlId::S8_4_6],
+        )]
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! Rules are additive: nothing is denied below an allowed folder, so writing is allowed on declared places only.
 
-use crate::controls::ControlId;
 use super::mounts::{MountPlan, What};
 use super::process::ProcessPlan;
 use super::{Lack, Line, Weight};
+use crate::controls::ControlId;
 use crate::host::Host;
 use crate::paths::GuestPath;
 use crate::policy::{Exec, Grant, Ports, Template};
@@ -126,14 +126,28 @@ fn rules(mounts: &MountPlan, process: &ProcessPlan) -> Vec<PathRule> {
         access,
     };
     let root = GuestPath::root();
-    let mut out = vec![rule(&root, if mounts.root.readonly { Access::Read } else { Access::Write })];
+    let mut out = vec![rule(
+        &root,
+        if mounts.root.readonly {
+            Access::Read
+        } else {
+            Access::Write
+        },
+    )];
     match &process.exec {
         Exec::Once => out.push(rule(&process.program.path, Access::Execute)),
         Exec::Listed(list) => out.extend(list.iter().map(|p| rule(p, Access::Execute))),
         Exec::Any => out.push(rule(&root, Access::ExecuteTree)),
     }
     if process.exec != Exec::Any {
-        out.extend(process.program.shape.loader.iter().map(|p| rule(p, Access::Execute)));
+        out.extend(
+            process
+                .program
+                .shape
+                .loader
+                .iter()
+                .map(|p| rule(p, Access::Execute)),
+        );
     }
     for step in &mounts.steps {
         match step.what {
@@ -160,7 +174,11 @@ impl LandlockPlan {
                 .filter(|r| wanted.contains(&r.access))
                 .map(|r| r.path.as_str())
                 .collect();
-            if paths.is_empty() { "nothing".to_string() } else { paths.join(" ") }
+            if paths.is_empty() {
+                "nothing".to_string()
+            } else {
+                paths.join(" ")
+            }
         };
         let text = format!(
             "ABI {}: execute {}; write {}",
@@ -168,6 +186,10 @@ impl LandlockPlan {
             of(&[Access::Execute, Access::ExecuteTree]),
             of(&[Access::Write, Access::Devices])
         );
-        vec![Line::new("landlock", text, &[ControlId::S8_4_3, ControlId::S8_4_7, ControlId::S8_4_8])]
+        vec![Line::new(
+            "landlock",
+            text,
+            &[ControlId::S8_4_3, ControlId::S8_4_7, ControlId::S8_4_8],
+        )]
     }
 }

@@ -220,7 +220,11 @@ impl Plan {
         out.extend(self.landlock.lines());
         out.extend(self.network.lines());
         out.extend(self.limits.lines.iter().map(|l| {
-            Line::new("limit", format!("{} {}", l.name, l.text), &[ControlId::S8_1_4])
+            Line::new(
+                "limit",
+                format!("{} {}", l.name, l.text),
+                &[ControlId::S8_1_4],
+            )
         }));
         out
     }

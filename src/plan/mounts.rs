@@ -6,9 +6,9 @@
 mod place;
 mod steps;
 
-use crate::controls::ControlId;
 use super::namespaces::NamespacePlan;
 use super::{Lack, Line, PlanError, Weight};
+use crate::controls::ControlId;
 use crate::host::{Host, Privilege};
 use crate::paths::{GuestPath, HostPath};
 use crate::policy::{Atime, Grant, Propagation, RootSource};
@@ -265,7 +265,16 @@ pub(super) fn plan(
     let mut builder = Builder::new(root, survey, by);
     steps::hidden(&mut builder, grant, host, survey, namespaces);
     if matches!(grant.root.source, RootSource::Embedded) {
-        builder.add(&program.path, What::Sample, Attrs { noexec: false, ..Attrs::SEALED }, by, "")?;
+        builder.add(
+            &program.path,
+            What::Sample,
+            Attrs {
+                noexec: false,
+                ..Attrs::SEALED
+            },
+            by,
+            "",
+        )?;
     }
     for mount in &grant.mounts {
         steps::mount(&mut builder, mount, grant, host, namespaces, lacks)?;
@@ -346,7 +355,9 @@ fn can_idmap(
     if namespaces.user.is_none() || by == By::Child {
         return false;
     }
-    let can = IDMAP_SINCE.iter().any(|(m, since)| *m == magic && host.kernel >= *since);
+    let can = IDMAP_SINCE
+        .iter()
+        .any(|(m, since)| *m == magic && host.kernel >= *since);
     if !can {
         lacks.push(Lack {
             control: ControlId::S8_5_1,
@@ -367,20 +378,38 @@ impl MountPlan {
                 format!("{path}{}", if *idmap { ", ids mapped" } else { "" })
             }
         };
-        text.push_str(if root.readonly { ", read-only" } else { ", WRITABLE" });
+        text.push_str(if root.readonly {
+            ", read-only"
+        } else {
+            ", WRITABLE"
+        });
         text.push_str(", nosuid nodev");
         let added = root.skeleton.dirs.len() + root.skeleton.files.len();
         if added > 0 && root.from != RootFrom::Empty {
             text.push_str(&format!(", overlay with {added} mount points"));
         }
-        let mut out = vec![Line::new("root", text, &[ControlId::S8_3_7, ControlId::S8_4_5, ControlId::S8_4_7])];
-        let hides = |s: &&Step| matches!(s.what, What::EmptyDir { .. } | What::EmptyFile | What::Mask);
-        let hidden: Vec<&str> = self.steps.iter().filter(hides).map(|s| s.target.as_str()).collect();
+        let mut out = vec![Line::new(
+            "root",
+            text,
+            &[ControlId::S8_3_7, ControlId::S8_4_5, ControlId::S8_4_7],
+        )];
+        let hides =
+            |s: &&Step| matches!(s.what, What::EmptyDir { .. } | What::EmptyFile | What::Mask);
+        let hidden: Vec<&str> = self
+            .steps
+            .iter()
+            .filter(hides)
+            .map(|s| s.target.as_str())
+            .collect();
         for step in self.steps.iter().filter(|s| !hides(s)) {
             out.push(step.line());
         }
         if !hidden.is_empty() {
-            out.push(Line::new("hidden", hidden.join(" "), &[ControlId::S8_2_2, ControlId::S8_4_3]));
+            out.push(Line::new(
+                "hidden",
+                hidden.join(" "),
+                &[ControlId::S8_2_2, ControlId::S8_4_3],
+            ));
         }
         out
     }
@@ -394,17 +423,25 @@ impl Step {
             }
             What::Sample => "the sample service".into(),
             What::Tmpfs { size, .. } => format!("tmpfs {}", super::limits::bytes(*size)),
-            What::Proc { processes_only: true } => "proc, own processes only".into(),
+            What::Proc {
+                processes_only: true,
+            } => "proc, own processes only".into(),
             What::Proc { .. } => "proc".into(),
-            What::Dev { nodes, .. } => nodes.iter().map(|n| n.name.as_str()).collect::<Vec<_>>().join(" "),
+            What::Dev { nodes, .. } => nodes
+                .iter()
+                .map(|n| n.name.as_str())
+                .collect::<Vec<_>>()
+                .join(" "),
             What::Devpts { .. } => "devpts".into(),
             What::Mqueue => "mqueue".into(),
             What::Sysfs => "sysfs".into(),
             What::Cgroup2 | What::Cgroup1 { .. } => "cgroup".into(),
             What::ReadOnly => "made read-only".into(),
-            What::Secrets { files, .. } => {
-                files.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" ")
-            }
+            What::Secrets { files, .. } => files
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .collect::<Vec<_>>()
+                .join(" "),
             What::EmptyDir { .. } | What::EmptyFile | What::Mask => "empty".into(),
         };
         let a = &self.attrs;
@@ -422,6 +459,10 @@ impl Step {
             What::Proc { .. } | What::Dev { .. } => &[ControlId::S8_4_4, ControlId::S8_5_1],
             _ => &[ControlId::S8_4_7, ControlId::S8_4_8],
         };
-        Line::new("mount", format!("{}: {what} ({})", self.target, flags.join(" ")), controls)
+        Line::new(
+            "mount",
+            format!("{}: {what} ({})", self.target, flags.join(" ")),
+            controls,
+        )
     }
 }

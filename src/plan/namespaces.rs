@@ -1,7 +1,7 @@
 //! Namespaces: which are new, which are joined, and how ids map. Pure.
 
-use crate::controls::ControlId;
 use super::{Lack, Line, Weight};
+use crate::controls::ControlId;
 use crate::host::{Host, Privilege};
 use crate::paths::HostPath;
 use crate::policy::{Grant, IdMap, Ids, NamespaceKind};
@@ -132,9 +132,9 @@ fn own_id_only(grant: &Grant, host: &Host, lacks: &mut Vec<Lack>) -> UserMap {
 fn pick_range(name: &str, taken: &[(u32, u32)]) -> u32 {
     let slots = (RANGE_LAST - RANGE_FIRST) / RANGE_SIZE;
     // FNV-1a: any spread will do, collisions are stepped over.
-    let hash = name
-        .bytes()
-        .fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |h, b| {
+        (h ^ u32::from(b)).wrapping_mul(0x0100_0193)
+    });
     let free = |first: &u32| {
         let (from, to) = (u64::from(*first), u64::from(*first) + u64::from(RANGE_SIZE));
         !taken
@@ -193,7 +193,11 @@ impl NamespacePlan {
         for (kind, path) in &self.joined {
             text.push_str(&format!("; {} joined from {path}", kind.proc_name()));
         }
-        let mut out = vec![Line::new("namespaces", text, &[ControlId::S8_1_3, ControlId::S8_4_4])];
+        let mut out = vec![Line::new(
+            "namespaces",
+            text,
+            &[ControlId::S8_1_3, ControlId::S8_4_4],
+        )];
         if let Some(user) = &self.user {
             let map = |maps: &[IdMap]| {
                 maps.iter()
@@ -202,7 +206,11 @@ impl NamespacePlan {
                     .join(", ")
             };
             let own = user.range.map_or("", |_| " (a range of its own)");
-            out.push(Line::new("ids", format!("{}{own}", map(&user.uids)), &[ControlId::S8_5_1]));
+            out.push(Line::new(
+                "ids",
+                format!("{}{own}", map(&user.uids)),
+                &[ControlId::S8_5_1],
+            ));
         }
         out
     }
@@ -226,7 +234,11 @@ mod tests {
 
     #[test]
     fn ids_translate_by_range() {
-        let map = [IdMap { inside: 0, outside: 1_000_000, count: 65_536 }];
+        let map = [IdMap {
+            inside: 0,
+            outside: 1_000_000,
+            count: 65_536,
+        }];
         assert_eq!(translate(&map, 65_532), Some(1_065_532));
         assert_eq!(translate(&map, 65_536), None);
     }

@@ -1,8 +1,8 @@
 //! The network namespace and the kernel parameters of the container's own namespaces. Pure.
 
-use crate::controls::ControlId;
 use super::namespaces::NamespacePlan;
 use super::{Lack, Line, Weight};
+use crate::controls::ControlId;
 use crate::host::{Host, Privilege};
 use crate::policy::{Grant, NamespaceKind, Ports, Template};
 use serde::Serialize;
@@ -39,7 +39,9 @@ pub(super) fn plan(
         if host.kernel < (6, 3) {
             lacks.push(memfd_lack("Linux 6.3 is the first with vm.memfd_noexec"));
         } else if host.privilege == Privilege::User {
-            lacks.push(memfd_lack("vm.memfd_noexec can be set by the host's root only"));
+            lacks.push(memfd_lack(
+                "vm.memfd_noexec can be set by the host's root only",
+            ));
         } else {
             sysctl.push(("vm/memfd_noexec".into(), "2".into()));
         }
@@ -60,7 +62,10 @@ pub(super) fn plan(
 
 /// "net.ipv4.conf.eth0/1.forwarding" style keys: dots and slashes change places (sysctl(8)).
 fn file_of(key: &str) -> String {
-    if key.find('/').is_some_and(|slash| key.find('.').is_none_or(|dot| slash < dot)) {
+    if key
+        .find('/')
+        .is_some_and(|slash| key.find('.').is_none_or(|dot| slash < dot))
+    {
         return key.to_string();
     }
     key.chars()
@@ -92,17 +97,34 @@ impl NetworkPlan {
             Ports::Declared(ports) if ports.is_empty() => "no TCP port may be bound".to_string(),
             Ports::Declared(ports) => format!(
                 "TCP {} may be bound",
-                ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" ")
+                ports
+                    .iter()
+                    .map(u16::to_string)
+                    .collect::<Vec<_>>()
+                    .join(" ")
             ),
         };
         let mut out = vec![Line::new(
             "network",
             format!("{where_to}; {ports}"),
-            &[ControlId::S8_1_3, ControlId::S8_2_4, ControlId::S8_5_4, ControlId::S8_5_5],
+            &[
+                ControlId::S8_1_3,
+                ControlId::S8_2_4,
+                ControlId::S8_5_4,
+                ControlId::S8_5_5,
+            ],
         )];
         if !self.sysctl.is_empty() {
-            let all: Vec<String> = self.sysctl.iter().map(|(k, v)| format!("{k} = {v}")).collect();
-            out.push(Line::new("sysctl", all.join(", "), &[ControlId::S8_4_4, ControlId::S8_4_8]));
+            let all: Vec<String> = self
+                .sysctl
+                .iter()
+                .map(|(k, v)| format!("{k} = {v}"))
+                .collect();
+            out.push(Line::new(
+                "sysctl",
+                all.join(", "),
+                &[ControlId::S8_4_4, ControlId::S8_4_8],
+            ));
         }
         out
     }
@@ -113,7 +135,13 @@ mod tests {
     #[test]
     fn keys_become_files_as_sysctl_does() {
         assert_eq!(super::file_of("net.ipv4.ip_forward"), "net/ipv4/ip_forward");
-        assert_eq!(super::file_of("net/ipv4/conf/eth0.1/x"), "net/ipv4/conf/eth0.1/x");
-        assert_eq!(super::file_of("net.ipv4.conf.eth0/1.x"), "net/ipv4/conf/eth0.1/x");
+        assert_eq!(
+            super::file_of("net/ipv4/conf/eth0.1/x"),
+            "net/ipv4/conf/eth0.1/x"
+        );
+        assert_eq!(
+            super::file_of("net.ipv4.conf.eth0/1.x"),
+            "net/ipv4/conf/eth0.1/x"
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! The program, its ids, resource limits and marks, and how often it can be executed. Pure.
 
-use crate::controls::ControlId;
 use super::namespaces::NamespacePlan;
 use super::{Lack, Line, PlanError, Weight};
+use crate::controls::ControlId;
 use crate::host::{Host, Privilege};
 use crate::paths::GuestPath;
 use crate::policy::{Caller, Exec, Grant, NamespaceKind, Rlimit, Template, Terminal};
@@ -101,13 +101,19 @@ pub(super) fn plan(
 ) -> Result<ProcessPlan, PlanError> {
     let asked = &grant.process;
     let rlimits = rlimits(&asked.rlimits, host);
-    let nofile = rlimits.iter().find(|r| r.kind == "nofile").map_or(1024, |r| r.hard);
-    let exec_fd = u32::try_from(nofile).ok().filter(|n| (16..=1_048_575).contains(n)).ok_or_else(|| {
-        PlanError::Value {
+    let nofile = rlimits
+        .iter()
+        .find(|r| r.kind == "nofile")
+        .map_or(1024, |r| r.hard);
+    let exec_fd = u32::try_from(nofile)
+        .ok()
+        .filter(|n| (16..=1_048_575).contains(n))
+        .ok_or_else(|| PlanError::Value {
             pointer: "/process/rlimits".into(),
-            what: format!("RLIMIT_NOFILE {nofile}: the one-shot exec needs a limit from 16 to 1048575"),
-        }
-    })?;
+            what: format!(
+                "RLIMIT_NOFILE {nofile}: the one-shot exec needs a limit from 16 to 1048575"
+            ),
+        })?;
     let user = host.privilege == Privilege::User;
     if user && !asked.groups.is_empty() {
         lacks.push(Lack {
@@ -179,13 +185,22 @@ impl ProcessPlan {
         let groups = match self.groups.as_deref() {
             None => "groups as the caller has them".to_string(),
             Some([]) => "no other group".to_string(),
-            Some(some) => format!("groups {}", some.iter().map(u32::to_string).collect::<Vec<_>>().join(" ")),
+            Some(some) => format!(
+                "groups {}",
+                some.iter()
+                    .map(u32::to_string)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            ),
         };
         let exec = match &self.exec {
             Exec::Once => format!("one exec (descriptor {}, then none)", self.exec_fd),
             Exec::Listed(list) => format!(
                 "exec of {}",
-                list.iter().map(GuestPath::as_str).collect::<Vec<_>>().join(" ")
+                list.iter()
+                    .map(GuestPath::as_str)
+                    .collect::<Vec<_>>()
+                    .join(" ")
             ),
             Exec::Any => "exec of anything".to_string(),
         };
@@ -194,11 +209,22 @@ impl ProcessPlan {
             command = command.chars().take(57).collect::<String>() + "...";
         }
         let mut out = vec![
-            Line::new("program", format!("{}: {command}", self.program.path), &[ControlId::S8_4_3, ControlId::S8_5_2]),
-            Line::new("exec", exec, &[ControlId::S8_4_3, ControlId::S8_4_8, ControlId::S8_5_2]),
+            Line::new(
+                "program",
+                format!("{}: {command}", self.program.path),
+                &[ControlId::S8_4_3, ControlId::S8_5_2],
+            ),
+            Line::new(
+                "exec",
+                exec,
+                &[ControlId::S8_4_3, ControlId::S8_4_8, ControlId::S8_5_2],
+            ),
             Line::new(
                 "user",
-                format!("{}:{}, {groups}, no_new_privs, keyring of its own", self.uid, self.gid),
+                format!(
+                    "{}:{}, {groups}, no_new_privs, keyring of its own",
+                    self.uid, self.gid
+                ),
                 &[ControlId::S8_3_7, ControlId::S8_5_1],
             ),
         ];
@@ -213,11 +239,19 @@ impl ProcessPlan {
                 }
             })
             .collect();
-        out.push(Line::new("rlimits", limits.join(", "), &[ControlId::S8_1_4]));
+        out.push(Line::new(
+            "rlimits",
+            limits.join(", "),
+            &[ControlId::S8_1_4],
+        ));
         out
     }
 }
 
 fn number(n: u64) -> String {
-    if n == u64::MAX { "unlimited".into() } else { n.to_string() }
+    if n == u64::MAX {
+        "unlimited".into()
+    } else {
+        n.to_string()
+    }
 }

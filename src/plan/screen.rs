@@ -38,7 +38,11 @@ impl fmt::Display for Plan {
             )?;
         }
         for lack in &self.lacks {
-            writeln!(f, "  {:<13}{}: {}  [{}]", "not here", lack.what, lack.lost, lack.control)?;
+            writeln!(
+                f,
+                "  {:<13}{}: {}  [{}]",
+                "not here", lack.what, lack.lost, lack.control
+            )?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! System-call filters: the template's, prepared at build time, and the request's own beside it. Pure.
 
-use crate::controls::ControlId;
 use super::{Line, PlanError};
+use crate::controls::ControlId;
 use crate::policy::{Grant, Template, WriteExecute};
 use crate::seccomp::{self, Arch, Parameters, Program};
 use serde::Serialize;
@@ -39,7 +39,10 @@ pub(super) fn plan(grant: &Grant, exec_fd: u32) -> Result<SeccompPlan, PlanError
     let mut filters = Vec::new();
     let mut unknown = Vec::new();
     if let Some(profile) = &grant.seccomp.requested {
-        let parameters = Parameters { exec_fd: Some(exec_fd), ..Parameters::default() };
+        let parameters = Parameters {
+            exec_fd: Some(exec_fd),
+            ..Parameters::default()
+        };
         let program = seccomp::compile(profile, Arch::NATIVE, &parameters).map_err(bad)?;
         unknown.clone_from(&program.unknown);
         filters.push(filter("config.json".into(), program));
@@ -115,7 +118,13 @@ impl SeccompPlan {
         let mut out = vec![Line::new(
             "seccomp",
             format!("{text}; native ABI only"),
-            &[ControlId::S8_1_4, ControlId::S8_4_4, ControlId::S8_4_5, ControlId::S8_4_6, ControlId::S8_4_8],
+            &[
+                ControlId::S8_1_4,
+                ControlId::S8_4_4,
+                ControlId::S8_4_5,
+                ControlId::S8_4_6,
+                ControlId::S8_4_8,
+            ],
         )];
         out.push(Line::new(
             "memory",
@@ -126,7 +135,10 @@ impl SeccompPlan {
             &[ControlId::S8_4_8],
         ));
         if !self.unknown.is_empty() {
-            let text = format!("calls unknown to this machine, ignored: {}", self.unknown.join(" "));
+            let text = format!(
+                "calls unknown to this machine, ignored: {}",
+                self.unknown.join(" ")
+            );
             out.push(Line::new("", text, &[]));
         }
         out

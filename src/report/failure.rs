@@ -24,7 +24,10 @@ pub struct Failure {
 impl Failure {
     /// Ours: 125.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), code: FAILED }
+        Self {
+            text: text.into(),
+            code: FAILED,
+        }
     }
 
     /// Any error of ours: 125.
@@ -34,7 +37,10 @@ impl Failure {
 
     /// An OCI verb's: 1, as runc.
     pub fn engine(text: impl Into<String>) -> Self {
-        Self { text: text.into(), code: 1 }
+        Self {
+            text: text.into(),
+            code: 1,
+        }
     }
 
     /// An OCI verb's, from the lifecycle.
@@ -55,7 +61,9 @@ impl Failure {
     /// A plan that can't be made: 127 for a missing program, 126 for one that can't be executed.
     pub fn from_plan(error: PlanError) -> Self {
         let code = match &error {
-            PlanError::Program(ProgramError::NotInPath(_) | ProgramError::NotFound { .. }) => NOT_FOUND,
+            PlanError::Program(ProgramError::NotInPath(_) | ProgramError::NotFound { .. }) => {
+                NOT_FOUND
+            }
             PlanError::Program(ProgramError::NotExecutable { .. }) => NOT_EXECUTABLE,
             _ => FAILED,
         };
@@ -69,7 +77,9 @@ impl Failure {
     /// A launch that failed: an exec that the kernel refuses has its own codes.
     pub fn from_container(error: ContainerError) -> Self {
         let code = match &error {
-            ContainerError::Launch(LaunchError::Child { tried, errno }) if tried.contains("execute the program") => {
+            ContainerError::Launch(LaunchError::Child { tried, errno })
+                if tried.contains("execute the program") =>
+            {
                 match errno {
                     Errno::ENOENT => NOT_FOUND,
                     _ => NOT_EXECUTABLE,
@@ -77,7 +87,10 @@ impl Failure {
             }
             _ => FAILED,
         };
-        Self { text: error.to_string(), code }
+        Self {
+            text: error.to_string(),
+            code,
+        }
     }
 
     /// A refusal: all reasons, ending in the words that engines take for "permission denied".
@@ -113,13 +126,21 @@ impl Sink {
             "msg": failure.text,
             "time": crate::container::now(),
         });
-        let shown = if self.json { entry.to_string() } else { format!("cofferdam: {}", failure.text) };
+        let shown = if self.json {
+            entry.to_string()
+        } else {
+            format!("cofferdam: {}", failure.text)
+        };
         let _ = writeln!(std::io::stderr().lock(), "{shown}");
         if let Some(path) = &self.log {
             let line = if self.json {
                 entry.to_string()
             } else {
-                format!("time={:?} level=error msg={:?}", crate::container::now(), failure.text)
+                format!(
+                    "time={:?} level=error msg={:?}",
+                    crate::container::now(),
+                    failure.text
+                )
             };
             let written = OpenOptions::new()
                 .append(true)
@@ -129,7 +150,11 @@ impl Sink {
                 .open(path)
                 .and_then(|mut file| writeln!(file, "{line}"));
             if let Err(why) = written {
-                let _ = writeln!(std::io::stderr().lock(), "cofferdam: can't write the log {}: {why}", path.display());
+                let _ = writeln!(
+                    std::io::stderr().lock(),
+                    "cofferdam: can't write the log {}: {why}",
+                    path.display()
+                );
             }
         }
         failure.code

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 
 /// The structure.
 pub fn features() -> Value {
-    let capabilities: Vec<String> = CAPABILITY_NAMES.iter().map(|n| format!("CAP_{n}")).collect();
+    let capabilities: Vec<String> = CAPABILITY_NAMES
+        .iter()
+        .map(|n| format!("CAP_{n}"))
+        .collect();
     json!({
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.3.0",

@@ -39,8 +39,16 @@ impl<T> During<T> for Result<T, Errno> {
 /// Runs the recipe; never returns.
 pub(super) fn run(mut work: ChildWork, socket: RawFd) -> ! {
     let Err(Failed(step, index, errno)) = recipe(&mut work, socket);
-    let report = Report { step, index, errno: errno as i32 };
-    let to = if step == Step::Exec { work.gate.as_ref().map(|g| g.report.as_raw_fd()) } else { None };
+    let report = Report {
+        step,
+        index,
+        errno: errno as i32,
+    };
+    let to = if step == Step::Exec {
+        work.gate.as_ref().map(|g| g.report.as_raw_fd())
+    } else {
+        None
+    };
     let _ = process::write(to.unwrap_or(socket), &report.bytes());
     process::exit_now(125)
 }
@@ -98,7 +106,12 @@ fn receive_mounts(work: &mut ChildWork, socket: RawFd) -> Done {
         for fd in fds.iter().take(count) {
             // The kernel has just made this descriptor for us alone.
             let fd = crate::sys::process::own(*fd);
-            let slot = work.received.get(filled).copied().ok_or(Errno::EPROTO).during(Step::Receive)?;
+            let slot = work
+                .received
+                .get(filled)
+                .copied()
+                .ok_or(Errno::EPROTO)
+                .during(Step::Receive)?;
             work.slots.put(slot, fd).during(Step::Receive)?;
             filled += 1;
         }
@@ -154,7 +167,8 @@ fn mounts(work: &mut ChildWork) -> Done {
     )
     .during_nth(Step::Mount, usize::from(u16::MAX))?;
     for (index, op) in work.ops.iter().enumerate() {
-        op.run(&mut work.slots, None).during_nth(Step::Mount, index)?;
+        op.run(&mut work.slots, None)
+            .during_nth(Step::Mount, index)?;
     }
     Ok(())
 }
@@ -163,13 +177,13 @@ fn pivot(work: &mut ChildWork) -> Done {
     if !work.pivot {
         return Ok(());
     }
-    super::ops::Op::AttachStage { slot: super::ops::ROOT }
-        .run(&mut work.slots, None)
-        .during(Step::Pivot)?;
     let root = work.slots.get(super::ops::ROOT).during(Step::Pivot)?;
     fchdir(root).during(Step::Pivot)?;
     pivot_root_here().during(Step::Pivot)?;
-    umount_here().during(Step::OldRoot)?;
+    // The host's root lies on ours now, with every stage that was attached to it on top: topmost first.
+    for _ in 0..work.stages {
+        umount_here().during(Step::OldRoot)?;
+    }
     nix::unistd::chdir(c"/").during(Step::OldRoot)?;
     // What "/" names now must be the very mount that was made.
     let now = open_slash().during(Step::Pivot)?;
@@ -184,10 +198,18 @@ fn pivot(work: &mut ChildWork) -> Done {
 
 fn open_slash() -> Result<OwnedFd, Errno> {
     use nix::fcntl::{OFlag, open};
-    open(c"/", OFlag::O_PATH | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())
+    open(
+        c"/",
+        OFlag::O_PATH | OFlag::O_CLOEXEC,
+        nix::sys::stat::Mode::empty(),
+    )
 }
 
-pub(super) fn open_inside(work: &ChildWork, path: &std::ffi::CStr, flags: i32) -> Result<OwnedFd, Errno> {
+pub(super) fn open_inside(
+    work: &ChildWork,
+    path: &std::ffi::CStr,
+    flags: i32,
+) -> Result<OwnedFd, Errno> {
     let _ = work;
     let root = open_slash()?;
     open_in_root(root.as_fd(), path, libc::O_PATH | flags, 0, Resolve::InRoot)
@@ -213,7 +235,13 @@ fn limits(work: &ChildWork) -> Done {
         process::set_rlimit(*kind, *soft, *hard).during_nth(Step::Limit, index)?;
     }
     process::join_new_keyring(&work.keyring)
-        .or_else(|errno| if errno == Errno::ENOSYS { Ok(()) } else { Err(errno) })
+        .or_else(|errno| {
+            if errno == Errno::ENOSYS {
+                Ok(())
+            } else {
+                Err(errno)
+            }
+        })
         .during(Step::Keyring)
 }
 
@@ -272,4 +300,3 @@ fn wait(work: &ChildWork, socket: RawFd) -> Done {
 fn execute(work: &ChildWork) -> Errno {
     process::exec_fd(work.exec_fd, &work.argv, &work.envp)
 }
-

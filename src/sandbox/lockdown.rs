@@ -1,11 +1,13 @@
 //! The child gives its rights away: ids, capabilities, marks, landlock, limits, filters. No allocation.
 
-use super::child::{Done, Failed, During, open_inside};
+use super::child::{Done, During, Failed, open_inside};
 use super::prepare::ChildWork;
 use super::wire::Step;
 use crate::plan::process::Dumpable;
 use crate::sys::process::{self, prctl};
-use landlock::{AccessFs, BitFlags, PathBeneath, RulesetCreated, RulesetCreatedAttr, RulesetStatus};
+use landlock::{
+    AccessFs, BitFlags, PathBeneath, RulesetCreated, RulesetCreatedAttr, RulesetStatus,
+};
 use nix::errno::Errno;
 use std::os::fd::OwnedFd;
 
@@ -46,7 +48,12 @@ fn narrowed(fd: &OwnedFd, access: BitFlags<AccessFs>) -> Result<BitFlags<AccessF
     Ok(if is_dir {
         access
     } else {
-        access & (AccessFs::Execute | AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev)
+        access
+            & (AccessFs::Execute
+                | AccessFs::ReadFile
+                | AccessFs::WriteFile
+                | AccessFs::Truncate
+                | AccessFs::IoctlDev)
     })
 }
 
@@ -58,7 +65,14 @@ pub(super) fn identity(work: &ChildWork) -> Done {
     }
     // Capabilities survive the change of ids only as far as capset below lets them.
     let own = u64::from(work.securebits);
-    prctl(libc::PR_SET_SECUREBITS, own | SECBIT_NO_SETUID_FIXUP, 0, 0, 0).during(Step::Securebits)?;
+    prctl(
+        libc::PR_SET_SECUREBITS,
+        own | SECBIT_NO_SETUID_FIXUP,
+        0,
+        0,
+        0,
+    )
+    .during(Step::Securebits)?;
     if let Some(groups) = &work.groups {
         process::set_groups(groups).during(Step::Groups)?;
     }
@@ -88,11 +102,19 @@ pub(super) fn marks(work: &ChildWork) -> Done {
     if work.speculation {
         for what in [PR_SPEC_STORE_BYPASS, PR_SPEC_INDIRECT_BRANCH] {
             // A processor or boot option without the control answers ENODEV, ENXIO or EPERM: nothing to disable.
-            let _ = prctl(libc::PR_SET_SPECULATION_CTRL, what, PR_SPEC_FORCE_DISABLE, 0, 0);
+            let _ = prctl(
+                libc::PR_SET_SPECULATION_CTRL,
+                what,
+                PR_SPEC_FORCE_DISABLE,
+                0,
+                0,
+            );
         }
     }
     let dumpable = u64::from(work.dumpable == Dumpable::AfterVerification);
-    prctl(libc::PR_SET_DUMPABLE, dumpable, 0, 0, 0).map(drop).during(Step::Mark)
+    prctl(libc::PR_SET_DUMPABLE, dumpable, 0, 0, 0)
+        .map(drop)
+        .during(Step::Mark)
 }
 
 /// Applies the ruleset, wholly or not at all.
@@ -133,4 +155,3 @@ pub(super) fn filters(work: &ChildWork) -> Done {
     }
     Ok(())
 }
-

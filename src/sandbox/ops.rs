@@ -47,28 +47,72 @@ impl Slots {
 #[derive(Debug)]
 pub enum Op {
     /// A detached copy of a host path (no link followed at its end).
-    CloneHost { into: Slot, path: CString, recursive: bool },
+    CloneHost {
+        into: Slot,
+        path: CString,
+        recursive: bool,
+    },
     /// A detached copy of a file or folder of a mount that is attached to the stage
     /// (a detached mount can be copied since Linux 6.15 only).
-    CloneBelow { into: Slot, from: Slot, path: CString },
+    CloneBelow {
+        into: Slot,
+        from: Slot,
+        path: CString,
+    },
     /// Changes the mount at a place in the container's root.
     Change { target: CString, attr: MountAttr },
     /// A new file system.
-    NewFs { into: Slot, fstype: CString, options: Vec<(CString, Option<CString>)>, attrs: u64 },
+    NewFs {
+        into: Slot,
+        fstype: CString,
+        options: Vec<(CString, Option<CString>)>,
+        attrs: u64,
+    },
     /// Flags of a detached mount; with `idmap` the container's user namespace is filled in.
-    Attr { slot: Slot, recursive: bool, attr: MountAttr, idmap: bool },
+    Attr {
+        slot: Slot,
+        recursive: bool,
+        attr: MountAttr,
+        idmap: bool,
+    },
     /// A folder.
     Dir { at: Slot, path: CString, mode: u32 },
     /// A file with contents.
-    File { at: Slot, path: CString, mode: u32, contents: Vec<u8>, owner: Option<(u32, u32)> },
+    File {
+        at: Slot,
+        path: CString,
+        mode: u32,
+        contents: Vec<u8>,
+        owner: Option<(u32, u32)>,
+    },
     /// A device node.
-    Node { at: Slot, path: CString, kind: SFlag, mode: u32, device: u64, owner: (u32, u32) },
+    Node {
+        at: Slot,
+        path: CString,
+        kind: SFlag,
+        mode: u32,
+        device: u64,
+        owner: (u32, u32),
+    },
     /// A symbolic link.
-    Link { at: Slot, path: CString, to: CString },
+    Link {
+        at: Slot,
+        path: CString,
+        to: CString,
+    },
     /// Mode and owner of `path` as those of `like` (both below the slot), where `like` exists.
-    Like { at: Slot, path: CString, like: CString },
+    Like {
+        at: Slot,
+        path: CString,
+        like: CString,
+    },
     /// Mode and owner of the mount's root as those of the folder that it will cover.
-    Inherit { slot: Slot, target: CString, mode: bool, owner: bool },
+    Inherit {
+        slot: Slot,
+        target: CString,
+        mode: bool,
+        owner: bool,
+    },
     /// Attaches a detached mount at a place in the container's root, which must not lead through a link.
     Attach { slot: Slot, target: CString },
     /// Attaches a detached mount over the process's own root, to have somewhere to build.
@@ -76,7 +120,12 @@ pub enum Op {
     /// Attaches a detached mount on a folder of another slot's mount.
     AttachIn { slot: Slot, at: Slot, path: CString },
     /// An overlay made while standing in the stage (relative layer names).
-    Overlay { into: Slot, stage: Slot, options: Vec<(CString, Option<CString>)>, attrs: u64 },
+    Overlay {
+        into: Slot,
+        stage: Slot,
+        options: Vec<(CString, Option<CString>)>,
+        attrs: u64,
+    },
     /// Covers a file or folder, if it is there, with an empty one.
     Mask { target: CString, empties: Slot },
     /// Makes a file or folder, if it is there, read-only.
@@ -103,7 +152,9 @@ impl Op {
             Op::Node { .. } => "mknodat",
             Op::Link { .. } => "symlinkat",
             Op::Like { .. } | Op::Inherit { .. } => "fchmodat, fchownat",
-            Op::Attach { .. } | Op::AttachStage { .. } | Op::AttachIn { .. } => "openat2, move_mount",
+            Op::Attach { .. } | Op::AttachStage { .. } | Op::AttachIn { .. } => {
+                "openat2, move_mount"
+            }
             Op::Mask { .. } | Op::ReadOnly { .. } => "openat2, open_tree, move_mount",
         }
     }
@@ -111,7 +162,11 @@ impl Op {
     /// Does it.
     pub fn run(&self, slots: &mut Slots, userns: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
         match self {
-            Op::CloneHost { into, path, recursive } => {
+            Op::CloneHost {
+                into,
+                path,
+                recursive,
+            } => {
                 let fd = open_path(nix::fcntl::AT_FDCWD, path)?;
                 slots.put(*into, mount::open_tree(fd.as_fd(), c"", *recursive)?)
             }
@@ -120,13 +175,27 @@ impl Op {
                 slots.put(*into, mount::open_tree(fd.as_fd(), c"", false)?)
             }
             Op::Change { target, attr } => {
-                let at = open_in_root(slots.get(ROOT)?, target, libc::O_PATH, 0, Resolve::NoSymlinks)?;
+                let at = open_in_root(
+                    slots.get(ROOT)?,
+                    target,
+                    libc::O_PATH,
+                    0,
+                    Resolve::NoSymlinks,
+                )?;
                 mount::mount_setattr(at.as_fd(), false, attr)
             }
-            Op::NewFs { into, fstype, options, attrs } => {
-                slots.put(*into, new_fs(fstype, options, *attrs)?)
-            }
-            Op::Attr { slot, recursive, attr, idmap } => {
+            Op::NewFs {
+                into,
+                fstype,
+                options,
+                attrs,
+            } => slots.put(*into, new_fs(fstype, options, *attrs)?),
+            Op::Attr {
+                slot,
+                recursive,
+                attr,
+                idmap,
+            } => {
                 let mut attr = *attr;
                 if *idmap {
                     attr.set |= mount::attr::IDMAP;
@@ -143,7 +212,12 @@ impl Op {
                 let onto = open_path(slots.get(*at)?, path)?;
                 mount::move_mount(slots.get(*slot)?, onto.as_fd())
             }
-            Op::Overlay { into, stage, options, attrs } => {
+            Op::Overlay {
+                into,
+                stage,
+                options,
+                attrs,
+            } => {
                 fchdir(slots.get(*stage)?)?;
                 slots.put(*into, new_fs(c"overlay", options, *attrs)?)
             }
@@ -158,21 +232,38 @@ impl Op {
         match self {
             Op::Dir { at, path, mode } => {
                 let at = slots.get(*at)?;
-                match nix::sys::stat::mkdirat(at, path.as_c_str(), Mode::from_bits_truncate(*mode)) {
+                match nix::sys::stat::mkdirat(at, path.as_c_str(), Mode::from_bits_truncate(*mode))
+                {
                     Ok(()) | Err(Errno::EEXIST) => Ok(()),
                     Err(errno) => Err(errno),
                 }
             }
-            Op::File { at, path, mode, contents, owner } => {
-                file(slots.get(*at)?, path, *mode, contents, *owner)
-            }
-            Op::Node { at, path, kind, mode, device, owner } => {
+            Op::File {
+                at,
+                path,
+                mode,
+                contents,
+                owner,
+            } => file(slots.get(*at)?, path, *mode, contents, *owner),
+            Op::Node {
+                at,
+                path,
+                kind,
+                mode,
+                device,
+                owner,
+            } => {
                 let at = slots.get(*at)?;
                 let bits = Mode::from_bits_truncate(*mode);
                 nix::sys::stat::mknodat(at, path.as_c_str(), *kind, bits, *device)?;
                 chown(at, path, owner.0, owner.1)?;
                 // The mask of the caller must not take bits away.
-                nix::sys::stat::fchmodat(at, path.as_c_str(), bits, nix::sys::stat::FchmodatFlags::FollowSymlink)
+                nix::sys::stat::fchmodat(
+                    at,
+                    path.as_c_str(),
+                    bits,
+                    nix::sys::stat::FchmodatFlags::FollowSymlink,
+                )
             }
             Op::Link { at, path, to } => {
                 nix::unistd::symlinkat(to.as_c_str(), slots.get(*at)?, path.as_c_str())
@@ -184,8 +275,19 @@ impl Op {
                     Err(_) => Ok(()),
                 }
             }
-            Op::Inherit { slot, target, mode, owner } => {
-                let covered = open_in_root(slots.get(ROOT)?, target, libc::O_PATH, 0, Resolve::NoSymlinks)?;
+            Op::Inherit {
+                slot,
+                target,
+                mode,
+                owner,
+            } => {
+                let covered = open_in_root(
+                    slots.get(ROOT)?,
+                    target,
+                    libc::O_PATH,
+                    0,
+                    Resolve::NoSymlinks,
+                )?;
                 let stat = nix::sys::stat::fstat(&covered)?;
                 copy_owner_and_mode(slots.get(*slot)?, c".", &stat, *mode, *owner)
             }
@@ -214,7 +316,13 @@ fn new_fs(
 
 /// The target must lie where the plan saw it: any link that has appeared since is an error (CVE-2021-30465).
 fn attach(slots: &Slots, slot: Slot, target: &CStr) -> Result<(), Errno> {
-    let onto = open_in_root(slots.get(ROOT)?, target, libc::O_PATH, 0, Resolve::NoSymlinks)?;
+    let onto = open_in_root(
+        slots.get(ROOT)?,
+        target,
+        libc::O_PATH,
+        0,
+        Resolve::NoSymlinks,
+    )?;
     if fs_magic(onto.as_fd())? == PROC_MAGIC {
         return Err(Errno::EXDEV);
     }
@@ -229,7 +337,10 @@ fn mask(slots: &Slots, target: &CStr, empties: Slot) -> Result<(), Errno> {
     };
     let stat = nix::sys::stat::fstat(&onto)?;
     let is_dir = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits();
-    let from = open_path(slots.get(empties)?, if is_dir { EMPTY_DIR } else { EMPTY_FILE })?;
+    let from = open_path(
+        slots.get(empties)?,
+        if is_dir { EMPTY_DIR } else { EMPTY_FILE },
+    )?;
     let copy = mount::open_tree(from.as_fd(), c"", false)?;
     mount::move_mount(copy.as_fd(), onto.as_fd())
 }
@@ -252,7 +363,8 @@ fn file(
     contents: &[u8],
     owner: Option<(u32, u32)>,
 ) -> Result<(), Errno> {
-    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let flags =
+        OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let fd = nix::fcntl::openat(at, path, flags, Mode::from_bits_truncate(0o600))?;
     let mut rest = contents;
     while !rest.is_empty() {

@@ -41,7 +41,9 @@ pub enum LaunchError {
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
     /// More than one thread: fork would not be sound.
-    #[error("the launcher has more than one thread, so it can't fork safely: start it without a preloaded library")]
+    #[error(
+        "the launcher has more than one thread, so it can't fork safely: start it without a preloaded library"
+    )]
     Threads,
 }
 
@@ -85,15 +87,24 @@ pub struct Running {
 }
 
 fn at<T>(result: Result<T, Errno>, tried: &str) -> Result<T, LaunchError> {
-    result.map_err(|errno| LaunchError::Launcher { tried: tried.into(), errno })
+    result.map_err(|errno| LaunchError::Launcher {
+        tried: tried.into(),
+        errno,
+    })
 }
 
 /// Makes the child and leads it to the point where it waits in front of exec.
 pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Created, LaunchError> {
     for (fd, kind) in &prepared.joins {
-        at(process::setns(fd.as_fd(), *kind), "join a namespace (setns)")?;
+        at(
+            process::setns(fd.as_fd(), *kind),
+            "join a namespace (setns)",
+        )?;
     }
-    at(crate::sys::fs::cloexec_from(3), "mark descriptors close-on-exec (close_range)")?;
+    at(
+        crate::sys::fs::cloexec_from(3),
+        "mark descriptors close-on-exec (close_range)",
+    )?;
     prepared.child.doors = cgroup.v1_doors()?;
     let flags = SockFlag::SOCK_CLOEXEC;
     let (ours, theirs) = at(
@@ -112,7 +123,12 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Created, Launch
         child::run(prepared.child, socket)
     };
     drop(theirs);
-    let created = Created { pid, pidfd, socket: ours, labels: prepared.labels };
+    let created = Created {
+        pid,
+        pidfd,
+        socket: ours,
+        labels: prepared.labels,
+    };
     let outside = Outside {
         user: prepared.user,
         ops: prepared.launcher_ops,
@@ -149,13 +165,24 @@ impl Outside {
             Some(maps) => Some(map_ids(pid, maps)?),
         };
         for (index, op) in self.ops.iter().enumerate() {
-            op.run(&mut self.slots, userns.as_ref().map(OwnedFd::as_fd)).map_err(|errno| {
-                let label = created.labels.launcher_ops.get(index).map_or("", String::as_str);
-                LaunchError::Launcher { tried: format!("make the mount {label} ({})", op.call()), errno }
-            })?;
+            op.run(&mut self.slots, userns.as_ref().map(OwnedFd::as_fd))
+                .map_err(|errno| {
+                    let label = created
+                        .labels
+                        .launcher_ops
+                        .get(index)
+                        .map_or("", String::as_str);
+                    LaunchError::Launcher {
+                        tried: format!("make the mount {label} ({})", op.call()),
+                        errno,
+                    }
+                })?;
         }
-        let fds: Result<Vec<BorrowedFd<'_>>, Errno> =
-            self.received.iter().map(|slot| self.slots.get(*slot)).collect();
+        let fds: Result<Vec<BorrowedFd<'_>>, Errno> = self
+            .received
+            .iter()
+            .map(|slot| self.slots.get(*slot))
+            .collect();
         let fds = at(fds, "collect the mounts")?;
         for part in fds.chunks(socket::MOST) {
             created.tell(wire::MOUNTS, part)?;
@@ -179,10 +206,12 @@ fn map_ids(pid: i32, maps: &Maps) -> Result<OwnedFd, LaunchError> {
     write_proc(pid, "uid_map", &maps.uids)?;
     write_proc(pid, "gid_map", &maps.gids)?;
     let path = format!("/proc/{pid}/ns/user");
-    std::fs::File::open(&path).map(OwnedFd::from).map_err(|e| LaunchError::Launcher {
-        tried: format!("open {path}"),
-        errno: Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)),
-    })
+    std::fs::File::open(&path)
+        .map(OwnedFd::from)
+        .map_err(|e| LaunchError::Launcher {
+            tried: format!("open {path}"),
+            errno: Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)),
+        })
 }
 
 impl Created {
@@ -237,7 +266,10 @@ impl Created {
         }
         match self.hear() {
             // Exec has closed the child's end.
-            Ok(None) => Started::Running(Running { pid: self.pid, pidfd: self.pidfd }),
+            Ok(None) => Started::Running(Running {
+                pid: self.pid,
+                pidfd: self.pidfd,
+            }),
             Ok(Some(report)) => {
                 let error = self.labels.sentence(report);
                 self.abandon();
@@ -252,7 +284,9 @@ impl Created {
 
     /// Leaves it waiting at its gate; the launcher may end.
     pub fn hold(self) -> Result<i32, LaunchError> {
-        let held = self.tell(wire::HOLD, &[]).and_then(|()| self.expect(Step::Held));
+        let held = self
+            .tell(wire::HOLD, &[])
+            .and_then(|()| self.expect(Step::Held));
         match held {
             Ok(()) => Ok(self.pid),
             Err(error) => {
@@ -284,6 +318,9 @@ impl Labels {
         } else {
             format!("{}: {detail}", report.step.tried())
         };
-        LaunchError::Child { tried, errno: report.errno() }
+        LaunchError::Child {
+            tried,
+            errno: report.errno(),
+        }
     }
 }

@@ -13,8 +13,8 @@ use crate::plan::process::{Dumpable, ParentDeath, ProcessPlan, Speculation, Stdi
 use crate::policy::{Exec, NamespaceKind, WriteExecute};
 use crate::sys::process::ExecStrings;
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, Ruleset, RulesetAttr,
-    RulesetCreated, RulesetCreatedAttr, Scope,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, Ruleset,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, Scope,
 };
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -39,6 +39,8 @@ pub(super) struct ChildWork {
     /// Slots that the launcher fills, in the order in which it sends them.
     pub(super) received: Vec<usize>,
     pub(super) ops: Vec<Op>,
+    /// How many mounts lie on the new root after pivot_root: the host's root and the stages.
+    pub(super) stages: usize,
     pub(super) become_root: bool,
     pub(super) pivot: bool,
     pub(super) sysctl: Vec<(CString, CString)>,
@@ -165,12 +167,28 @@ pub fn prepare(
         doors: Vec::new(),
         new_cgroup_namespace: plan.namespaces.is_new(NamespaceKind::Cgroup),
         received: mounts.received,
+        stages: mounts
+            .child
+            .iter()
+            .filter(|op| matches!(op, Op::AttachStage { .. }))
+            .count(),
         ops: mounts.child,
-        become_root: user.is_some_and(|u| u.by == MapWriter::Launcher && u.outside_uid(0).is_some()),
+        become_root: user
+            .is_some_and(|u| u.by == MapWriter::Launcher && u.outside_uid(0).is_some()),
         pivot: plan.namespaces.is_new(NamespaceKind::Mount),
         sysctl,
-        hostname: plan.namespaces.hostname.as_deref().map(|h| c_string(h, "/hostname")).transpose()?,
-        domainname: plan.namespaces.domainname.as_deref().map(|d| c_string(d, "/domainname")).transpose()?,
+        hostname: plan
+            .namespaces
+            .hostname
+            .as_deref()
+            .map(|h| c_string(h, "/hostname"))
+            .transpose()?,
+        domainname: plan
+            .namespaces
+            .domainname
+            .as_deref()
+            .map(|d| c_string(d, "/domainname"))
+            .transpose()?,
         loopback: plan.network.loopback == Loopback::Up,
         rlimits: rlimits(process, &mut labels)?,
         keyring: c_string(&format!("cofferdam-{}", plan.name), "the name")?,
@@ -188,13 +206,22 @@ pub fn prepare(
             permitted: set(&sets.permitted)?,
             effective: set(&sets.effective)?,
             inheritable: set(&sets.inheritable)?,
-            ambient: sets.ambient.iter().map(capability).collect::<Result<_, _>>()?,
+            ambient: sets
+                .ambient
+                .iter()
+                .map(capability)
+                .collect::<Result<_, _>>()?,
         },
         securebits: plan.capabilities.securebits,
         mdwe: plan.seccomp.write_execute == WriteExecute::Denied,
         speculation: process.speculation == Speculation::ForceDisabled,
         landlock: landlock_ruleset(&plan.landlock, &process.exec, &mut labels)?,
-        filters: plan.seccomp.filters.iter().map(|f| f.program.to_bpf()).collect(),
+        filters: plan
+            .seccomp
+            .filters
+            .iter()
+            .map(|f| f.program.to_bpf())
+            .collect(),
         dumpable: process.dumpable,
         parent_death: process.parent_death == ParentDeath::Kill,
         stdio,
@@ -214,8 +241,14 @@ pub fn prepare(
 
 fn clone_flags(plan: &Plan) -> u64 {
     // The cgroup namespace is made once the child is in its cgroup: that is its root.
-    let by_clone = plan.namespaces.new.iter().filter(|kind| **kind != NamespaceKind::Cgroup);
-    by_clone.map(|kind| flag_of(*kind) as u64).fold(0, |a, b| a | b)
+    let by_clone = plan
+        .namespaces
+        .new
+        .iter()
+        .filter(|kind| **kind != NamespaceKind::Cgroup);
+    by_clone
+        .map(|kind| flag_of(*kind) as u64)
+        .fold(0, |a, b| a | b)
 }
 
 fn flag_of(kind: NamespaceKind) -> i32 {
@@ -238,7 +271,10 @@ fn joins(plan: &Plan) -> Result<Vec<(OwnedFd, i32)>, PrepareError> {
         .map(|(kind, path)| {
             std::fs::File::open(path.as_path())
                 .map(|file| (OwnedFd::from(file), flag_of(*kind)))
-                .map_err(|why| PrepareError::Open { path: path.to_string(), why })
+                .map_err(|why| PrepareError::Open {
+                    path: path.to_string(),
+                    why,
+                })
         })
         .collect()
 }
@@ -267,7 +303,10 @@ fn sysctl(plan: &Plan, labels: &mut Labels) -> Result<Vec<(CString, CString)>, P
         .iter()
         .map(|(file, value)| {
             labels.sysctl.push(file.clone());
-            Ok((c_string(&format!("sys/{file}"), file)?, c_string(value, file)?))
+            Ok((
+                c_string(&format!("sys/{file}"), file)?,
+                c_string(value, file)?,
+            ))
         })
         .collect()
 }
@@ -291,7 +330,10 @@ const RLIMIT_KINDS: [(&str, u32); 16] = [
     ("rttime", libc::RLIMIT_RTTIME),
 ];
 
-fn rlimits(process: &ProcessPlan, labels: &mut Labels) -> Result<Vec<(i32, u64, u64)>, PrepareError> {
+fn rlimits(
+    process: &ProcessPlan,
+    labels: &mut Labels,
+) -> Result<Vec<(i32, u64, u64)>, PrepareError> {
     let number = |kind: &str| {
         RLIMIT_KINDS
             .iter()
@@ -343,7 +385,9 @@ fn landlock_ruleset(
     }
     let mut rules = Vec::new();
     for rule in &plan.paths {
-        labels.rules.push(format!("{} ({:?})", rule.path, rule.access));
+        labels
+            .rules
+            .push(format!("{} ({:?})", rule.path, rule.access));
         let access = rights(rule.access, all, exec);
         // A listed program need not be in every image.
         let optional = rule.access == Access::Execute && matches!(exec, Exec::Listed(_));

@@ -91,7 +91,11 @@ steps! {
 impl Report {
     /// All went well, up to `step`.
     pub fn at(step: Step) -> Self {
-        Self { step, index: 0, errno: 0 }
+        Self {
+            step,
+            index: 0,
+            errno: 0,
+        }
     }
 
     /// As sent.
@@ -128,7 +132,11 @@ mod tests {
     fn reports_survive_the_wire() {
         for (number, step) in Step::ALL.iter().enumerate() {
             assert_eq!(*step as usize, number);
-            let report = Report { step: *step, index: 513, errno: libc::EPERM };
+            let report = Report {
+                step: *step,
+                index: 513,
+                errno: libc::EPERM,
+            };
             assert_eq!(Report::parse(&report.bytes()), Some(report));
         }
         assert_eq!(Report::parse(&[0xff; 8]), None);

@@ -75,7 +75,10 @@ pub(super) fn find(
     hidden: &[(GuestPath, Kind)],
 ) -> Result<Program, ProgramError> {
     let args = &grant.process.args;
-    let first = args.first().filter(|a| !a.is_empty()).ok_or(ProgramError::Empty)?;
+    let first = args
+        .first()
+        .filter(|a| !a.is_empty())
+        .ok_or(ProgramError::Empty)?;
     if matches!(grant.root.source, crate::policy::RootSource::Embedded) {
         return Ok(embedded(args));
     }
@@ -181,7 +184,10 @@ fn inspect(
 
 /// Whether a bind mount of the grant lies over a hidden folder and shows `at` after all.
 fn covered(view: &View<'_>, at: &GuestPath) -> bool {
-    view.grant.mounts.iter().any(|m| at.is_at_or_below(&m.target))
+    view.grant
+        .mounts
+        .iter()
+        .any(|m| at.is_at_or_below(&m.target))
 }
 
 fn plain(path: GuestPath, args: Vec<String>) -> Program {
@@ -239,7 +245,10 @@ fn script(
 /// PT_INTERP of an ELF file for this machine.
 fn elf_loader(file: &File, head: &[u8]) -> Result<Option<GuestPath>, String> {
     let bad = || "exec format error: not a program for this machine".to_string();
-    let u16_at = |at: usize| head.get(at..at + 2).map(|b| u16::from_le_bytes([b[0], b[1]]));
+    let u16_at = |at: usize| {
+        head.get(at..at + 2)
+            .map(|b| u16::from_le_bytes([b[0], b[1]]))
+    };
     if head.get(..6) != Some(b"\x7fELF\x02\x01") || u16_at(18) != Some(MACHINE) {
         return Err(bad());
     }
@@ -258,7 +267,10 @@ fn elf_loader(file: &File, head: &[u8]) -> Result<Option<GuestPath>, String> {
         if entry[..4] != [3, 0, 0, 0] {
             continue;
         }
-        let (at, size) = (u64_of(&entry, 8).ok_or_else(bad)?, u64_of(&entry, 32).ok_or_else(bad)?);
+        let (at, size) = (
+            u64_of(&entry, 8).ok_or_else(bad)?,
+            u64_of(&entry, 32).ok_or_else(bad)?,
+        );
         let mut text = vec![0u8; usize::try_from(size.min(4096)).map_err(|_| bad())?];
         file.read_exact_at(&mut text, at).map_err(|_| bad())?;
         let text = text.split(|b| *b == 0).next().unwrap_or_default();

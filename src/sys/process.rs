@@ -113,7 +113,13 @@ pub fn exec_fd(fd: RawFd, argv: &ExecStrings, envp: &ExecStrings) -> Errno {
 /// execve(path): for programs found by path under templates that allow exec. Returns only on failure.
 pub fn exec_path(path: &CStr, argv: &ExecStrings, envp: &ExecStrings) -> Errno {
     // SAFETY: both arrays are NULL-terminated and point at strings that they own.
-    unsafe { libc::execve(path.as_ptr(), argv.pointers.as_ptr(), envp.pointers.as_ptr()) };
+    unsafe {
+        libc::execve(
+            path.as_ptr(),
+            argv.pointers.as_ptr(),
+            envp.pointers.as_ptr(),
+        )
+    };
     Errno::last()
 }
 
@@ -173,7 +179,9 @@ pub fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
 /// A pidfd of a process that is not a child of ours.
 pub fn pidfd_open(pid: i32) -> Result<OwnedFd, Errno> {
     // SAFETY: plain integers; the new descriptor is owned at once.
-    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::c_long, 0 as libc::c_long) })?;
+    let fd = check(unsafe {
+        libc::syscall(libc::SYS_pidfd_open, pid as libc::c_long, 0 as libc::c_long)
+    })?;
     // SAFETY: the kernel has just handed us this descriptor.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
@@ -264,25 +272,33 @@ pub fn own(fd: RawFd) -> OwnedFd {
 /// sethostname(2).
 pub fn set_hostname(name: &CStr) -> Result<(), Errno> {
     // SAFETY: the pointer is valid for the length given.
-    check(unsafe { libc::sethostname(name.as_ptr(), name.to_bytes().len()) as libc::c_long }).map(drop)
+    check(unsafe { libc::sethostname(name.as_ptr(), name.to_bytes().len()) as libc::c_long })
+        .map(drop)
 }
 
 /// setdomainname(2).
 pub fn set_domainname(name: &CStr) -> Result<(), Errno> {
     // SAFETY: the pointer is valid for the length given.
-    check(unsafe { libc::setdomainname(name.as_ptr(), name.to_bytes().len()) as libc::c_long }).map(drop)
+    check(unsafe { libc::setdomainname(name.as_ptr(), name.to_bytes().len()) as libc::c_long })
+        .map(drop)
 }
 
 /// setrlimit(2) by number.
 pub fn set_rlimit(kind: i32, soft: u64, hard: u64) -> Result<(), Errno> {
-    let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+    let limit = libc::rlimit {
+        rlim_cur: soft,
+        rlim_max: hard,
+    };
     // SAFETY: `limit` is a valid struct rlimit, only read.
     check(unsafe { libc::setrlimit(kind as _, &limit) as libc::c_long }).map(drop)
 }
 
 /// The soft descriptor limit up to the hard one, so that the program's descriptor can be made.
 pub fn raise_nofile() -> Result<(), Errno> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: `limit` is writable and of the right type.
     check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) as libc::c_long })?;
     set_rlimit(libc::RLIMIT_NOFILE as i32, limit.rlim_max, limit.rlim_max)

@@ -22,7 +22,10 @@ pub fn send_fds(socket: BorrowedFd<'_>, byte: u8, fds: &[BorrowedFd<'_>]) -> Res
     // SAFETY: msghdr points at live buffers of the lengths given; CMSG_* stay inside `control`, whose size was
     // checked against the number of descriptors above; the kernel only reads.
     unsafe {
-        let mut part = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: 1 };
+        let mut part = libc::iovec {
+            iov_base: data.as_mut_ptr().cast(),
+            iov_len: 1,
+        };
         let mut message: libc::msghdr = std::mem::zeroed();
         message.msg_iov = &mut part;
         message.msg_iovlen = 1;
@@ -45,24 +48,23 @@ pub fn send_fds(socket: BorrowedFd<'_>, byte: u8, fds: &[BorrowedFd<'_>]) -> Res
 }
 
 /// Receives one byte and its descriptors (close-on-exec); `Ok(None)` when the other side is gone.
-pub fn receive_fds(
-    socket: RawFd,
-    fds: &mut [RawFd; MOST],
-) -> Result<Option<(u8, usize)>, Errno> {
+pub fn receive_fds(socket: RawFd, fds: &mut [RawFd; MOST]) -> Result<Option<(u8, usize)>, Errno> {
     let mut control = Control([0; SPACE]);
     let mut data = [0u8];
     // SAFETY: msghdr points at live, writable buffers of the lengths given; descriptors are read from the control
     // message only within the length that the kernel wrote.
     unsafe {
-        let mut part = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: 1 };
+        let mut part = libc::iovec {
+            iov_base: data.as_mut_ptr().cast(),
+            iov_len: 1,
+        };
         let mut message: libc::msghdr = std::mem::zeroed();
         message.msg_iov = &mut part;
         message.msg_iovlen = 1;
         message.msg_control = control.0.as_mut_ptr().cast();
         message.msg_controllen = SPACE as _;
-        let got = check(
-            libc::recvmsg(socket, &mut message, libc::MSG_CMSG_CLOEXEC) as libc::c_long
-        )?;
+        let got =
+            check(libc::recvmsg(socket, &mut message, libc::MSG_CMSG_CLOEXEC) as libc::c_long)?;
         if got == 0 {
             return Ok(None);
         }

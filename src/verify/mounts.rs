@@ -38,8 +38,13 @@ fn unescape(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let octal = bytes.get(at + 1..at + 4).and_then(|d| std::str::from_utf8(d).ok());
-        match octal.and_then(|d| u8::from_str_radix(d, 8).ok()).filter(|_| bytes[at] == b'\\') {
+        let octal = bytes
+            .get(at + 1..at + 4)
+            .and_then(|d| std::str::from_utf8(d).ok());
+        match octal
+            .and_then(|d| u8::from_str_radix(d, 8).ok())
+            .filter(|_| bytes[at] == b'\\')
+        {
             Some(byte) => {
                 out.push(byte);
                 at += 4;
@@ -79,26 +84,55 @@ fn expected(plan: &Plan) -> Vec<Expected> {
             ..Attrs::SEALED
         },
         must: Must::BeThere,
-        with_submounts: matches!(root.from, RootFrom::Tree { recursive: true, .. })
-            && root.skeleton.is_empty(),
+        with_submounts: matches!(
+            root.from,
+            RootFrom::Tree {
+                recursive: true,
+                ..
+            }
+        ) && root.skeleton.is_empty(),
     }];
     for step in &plan.mounts.steps {
         let optional = matches!(step.what, What::Mask | What::ReadOnly);
         let mut attrs = step.attrs;
         if let What::ReadOnly = step.what {
             // Only ro is added; the rest is as the covered mount had it.
-            attrs = Attrs { nosuid: false, nodev: false, noexec: false, ..attrs };
+            attrs = Attrs {
+                nosuid: false,
+                nodev: false,
+                noexec: false,
+                ..attrs
+            };
         }
         out.push(Expected {
             target: step.target.clone(),
             attrs,
-            must: if optional { Must::IfThere } else { Must::BeThere },
-            with_submounts: matches!(step.what, What::Bind { recursive: true, .. } | What::ReadOnly),
+            must: if optional {
+                Must::IfThere
+            } else {
+                Must::BeThere
+            },
+            with_submounts: matches!(
+                step.what,
+                What::Bind {
+                    recursive: true,
+                    ..
+                } | What::ReadOnly
+            ),
         });
-        if let What::Dev { nodes, how: DevNodes::Bound, .. } = &step.what {
+        if let What::Dev {
+            nodes,
+            how: DevNodes::Bound,
+            ..
+        } = &step.what
+        {
             out.extend(nodes.iter().map(|node| Expected {
                 target: step.target.join(&node.name),
-                attrs: Attrs { nodev: false, readonly: false, ..Attrs::SEALED },
+                attrs: Attrs {
+                    nodev: false,
+                    readonly: false,
+                    ..Attrs::SEALED
+                },
                 must: Must::BeThere,
                 with_submounts: false,
             }));
@@ -125,7 +159,9 @@ pub(super) fn check(plan: &Plan, mountinfo: &str, out: &mut Verification) {
         }
     }
     for mount in &seen {
-        let Ok(target) = GuestPath::parse(&mount.target) else { continue };
+        let Ok(target) = GuestPath::parse(&mount.target) else {
+            continue;
+        };
         let planned = expected.iter().any(|e| e.target == target);
         let brought = expected
             .iter()
@@ -154,7 +190,12 @@ fn flags(want: &Expected, found: &Seen, out: &mut Verification) {
     ] {
         if wanted {
             let what = format!("{} of mount {}", name, want.target);
-            out.same(control, &what, "set", if has(name) { "set" } else { "not set" });
+            out.same(
+                control,
+                &what,
+                "set",
+                if has(name) { "set" } else { "not set" },
+            );
         }
     }
 }

@@ -101,9 +101,17 @@ impl<'a> Builder<'a> {
             .rposition(|s| target.is_at_or_below(&s.target) && *target != s.target)
     }
 
-    fn place(&mut self, target: &GuestPath, kind: Kind, pointer: &str) -> Result<GuestPath, PlanError> {
+    fn place(
+        &mut self,
+        target: &GuestPath,
+        kind: Kind,
+        pointer: &str,
+    ) -> Result<GuestPath, PlanError> {
         if *target == GuestPath::root() {
-            return Err(refuse(pointer, format!("{target}: nothing can be mounted over the root itself")));
+            return Err(refuse(
+                pointer,
+                format!("{target}: nothing can be mounted over the root itself"),
+            ));
         }
         match self.owner(target) {
             Some(index) => self.place_in_step(index, target, kind, pointer),
@@ -119,9 +127,12 @@ impl<'a> Builder<'a> {
     ) -> Result<GuestPath, PlanError> {
         let facts = match self.root.from {
             RootFrom::Empty => Target::Missing,
-            RootFrom::Tree { .. } => {
-                self.survey.targets.get(target).cloned().unwrap_or(Target::Missing)
-            }
+            RootFrom::Tree { .. } => self
+                .survey
+                .targets
+                .get(target)
+                .cloned()
+                .unwrap_or(Target::Missing),
         };
         match facts {
             Target::Missing => {
@@ -164,12 +175,15 @@ impl<'a> Builder<'a> {
                     check_kind(target, kind, *found, pointer)?;
                     Ok(at.clone())
                 }
-                Some(Target::Blocked(why)) => {
-                    Err(refuse(pointer, format!("{target} can't be used as a mount point: {why}")))
-                }
+                Some(Target::Blocked(why)) => Err(refuse(
+                    pointer,
+                    format!("{target} can't be used as a mount point: {why}"),
+                )),
                 _ => Err(refuse(
                     pointer,
-                    format!("{target} does not exist in the volume at {above}: create it there first"),
+                    format!(
+                        "{target} does not exist in the volume at {above}: create it there first"
+                    ),
                 )),
             },
             // Kernel file systems have their folders; a missing one is the child's ENOENT.
@@ -192,7 +206,11 @@ impl Skeleton {
                 self.dirs.push(dir);
             }
         }
-        let list = if kind == Kind::Dir { &mut self.dirs } else { &mut self.files };
+        let list = if kind == Kind::Dir {
+            &mut self.dirs
+        } else {
+            &mut self.files
+        };
         if !list.contains(path) {
             list.push(path.clone());
         }
@@ -204,7 +222,12 @@ impl Skeleton {
     }
 }
 
-fn check_kind(target: &GuestPath, wanted: Kind, found: Kind, pointer: &str) -> Result<(), PlanError> {
+fn check_kind(
+    target: &GuestPath,
+    wanted: Kind,
+    found: Kind,
+    pointer: &str,
+) -> Result<(), PlanError> {
     if (wanted == Kind::Dir) == (found == Kind::Dir) {
         return Ok(());
     }
@@ -214,7 +237,9 @@ fn check_kind(target: &GuestPath, wanted: Kind, found: Kind, pointer: &str) -> R
     };
     Err(refuse(
         pointer,
-        format!("{target} is {is} in the root, but {needs} is to be mounted there: not a directory"),
+        format!(
+            "{target} is {is} in the root, but {needs} is to be mounted there: not a directory"
+        ),
     ))
 }
 
@@ -226,14 +251,19 @@ fn no_kernel_place_through_a_link(
 ) -> Result<(), PlanError> {
     let kernel = ["/proc", "/sys", "/dev"];
     let below = |p: &GuestPath| {
-        kernel
-            .iter()
-            .any(|k| p.as_str() == *k || p.as_str().strip_prefix(k).is_some_and(|r| r.starts_with('/')))
+        kernel.iter().any(|k| {
+            p.as_str() == *k
+                || p.as_str()
+                    .strip_prefix(k)
+                    .is_some_and(|r| r.starts_with('/'))
+        })
     };
     if below(target) || below(at) {
         return Err(refuse(
             pointer,
-            format!("{target} is, or leads through, a symbolic link (to {at}) in the root: refused, since /proc, /sys and /dev must be real folders"),
+            format!(
+                "{target} is, or leads through, a symbolic link (to {at}) in the root: refused, since /proc, /sys and /dev must be real folders"
+            ),
         ));
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! Turns granted mounts into steps for this host: sizes, owners, device nodes, who makes them.
 
-use crate::controls::ControlId;
 use super::place::Builder;
 use super::{Attrs, By, DevNodes, Node, Skeleton, What, can_idmap};
+use crate::controls::ControlId;
 use crate::host::Host;
 use crate::paths::{GuestPath, HostPath};
 use crate::plan::namespaces::NamespacePlan;
@@ -27,7 +27,9 @@ pub(super) fn hidden(
             continue;
         }
         let what = match kind {
-            Kind::Dir => What::EmptyDir { holds: Skeleton::default() },
+            Kind::Dir => What::EmptyDir {
+                holds: Skeleton::default(),
+            },
             _ => What::EmptyFile,
         };
         builder.cover(path, what, Attrs::SEALED, "--rootfs /");
@@ -37,19 +39,34 @@ pub(super) fn hidden(
     }
     // The root alone was opened: bring what the host mounts below the folders that stay.
     for path in &host.submounts {
-        let Some(target) = path.as_path().to_str().and_then(|t| GuestPath::parse(t).ok()) else {
+        let Some(target) = path
+            .as_path()
+            .to_str()
+            .and_then(|t| GuestPath::parse(t).ok())
+        else {
             continue;
         };
-        let kept = ["/usr", "/opt", "/etc"]
-            .iter()
-            .any(|k| target.as_str().strip_prefix(k).is_some_and(|r| r.is_empty() || r.starts_with('/')));
+        let kept = ["/usr", "/opt", "/etc"].iter().any(|k| {
+            target
+                .as_str()
+                .strip_prefix(k)
+                .is_some_and(|r| r.is_empty() || r.starts_with('/'))
+        });
         if kept && !survey.hidden.iter().any(|(h, _)| target.is_at_or_below(h)) {
             let what = What::Bind {
                 path: path.clone(),
                 recursive: false,
                 idmap: namespaces.user.is_some(),
             };
-            builder.cover(&target, what, Attrs { noexec: false, ..Attrs::SEALED }, "--rootfs /");
+            builder.cover(
+                &target,
+                what,
+                Attrs {
+                    noexec: false,
+                    ..Attrs::SEALED
+                },
+                "--rootfs /",
+            );
         }
     }
 }
@@ -73,11 +90,28 @@ pub(super) fn mount(
     };
     let mut by = By::Child;
     let what = match &mount.source {
-        MountSource::Bind { path, recursive, idmap } => {
+        MountSource::Bind {
+            path,
+            recursive,
+            idmap,
+        } => {
             by = builder.privileged();
-            bind(builder, mount, (path, *recursive, *idmap), host, namespaces, lacks)?
+            bind(
+                builder,
+                mount,
+                (path, *recursive, *idmap),
+                host,
+                namespaces,
+                lacks,
+            )?
         }
-        MountSource::Tmpfs { size, inodes, mode, uid, gid } => What::Tmpfs {
+        MountSource::Tmpfs {
+            size,
+            inodes,
+            mode,
+            uid,
+            gid,
+        } => What::Tmpfs {
             size: *size,
             inodes: inodes.unwrap_or((size / 4096).max(64)),
             mode: *mode,
@@ -116,11 +150,21 @@ fn bind(
             path: path.clone(),
             recursive,
             idmap: idmap
-                && can_idmap(node.magic, host, namespaces, builder.privileged(), path.to_string(), lacks),
+                && can_idmap(
+                    node.magic,
+                    host,
+                    namespaces,
+                    builder.privileged(),
+                    path.to_string(),
+                    lacks,
+                ),
         }),
         Some(Source::Absent(why)) => Err(PlanError::Mount {
             pointer: mount.pointer.clone(),
-            what: format!("{path}, to be mounted at {}: {}: no such file or directory on the host?", mount.target, why),
+            what: format!(
+                "{path}, to be mounted at {}: {}: no such file or directory on the host?",
+                mount.target, why
+            ),
         }),
         None => Err(PlanError::Mount {
             pointer: mount.pointer.clone(),
@@ -149,7 +193,11 @@ fn dev(builder: &Builder<'_>, grant: &Grant, namespaces: &NamespacePlan) -> What
         plain("urandom", 9),
     ];
     if grant.template == Template::Compat || grant.process.terminal.is_some() {
-        nodes.push(Node { major: 5, minor: 0, ..plain("tty", 0) });
+        nodes.push(Node {
+            major: 5,
+            minor: 0,
+            ..plain("tty", 0)
+        });
     }
     for device in &grant.devices {
         let name = device.path.as_str().trim_start_matches("/dev/").to_string();
@@ -161,8 +209,12 @@ fn dev(builder: &Builder<'_>, grant: &Grant, namespaces: &NamespacePlan) -> What
             major: device.major,
             minor: device.minor,
             mode: device.mode,
-            uid: user.and_then(|u| u.outside_uid(device.uid)).unwrap_or(device.uid),
-            gid: user.and_then(|u| u.outside_gid(device.gid)).unwrap_or(device.gid),
+            uid: user
+                .and_then(|u| u.outside_uid(device.uid))
+                .unwrap_or(device.uid),
+            gid: user
+                .and_then(|u| u.outside_gid(device.gid))
+                .unwrap_or(device.gid),
         });
     }
     let mut links = vec![
@@ -171,14 +223,22 @@ fn dev(builder: &Builder<'_>, grant: &Grant, namespaces: &NamespacePlan) -> What
         ("stdout".into(), "/proc/self/fd/1".into()),
         ("stderr".into(), "/proc/self/fd/2".into()),
     ];
-    if grant.mounts.iter().any(|m| matches!(m.source, MountSource::Devpts { .. })) {
+    if grant
+        .mounts
+        .iter()
+        .any(|m| matches!(m.source, MountSource::Devpts { .. }))
+    {
         links.push(("ptmx".into(), "pts/ptmx".into()));
     }
     What::Dev {
         nodes,
         links,
         holds: Skeleton::default(),
-        how: if bound { DevNodes::Bound } else { DevNodes::Made },
+        how: if bound {
+            DevNodes::Bound
+        } else {
+            DevNodes::Made
+        },
     }
 }
 
@@ -190,15 +250,31 @@ fn cgroup(
     attrs: Attrs,
 ) -> Result<(), PlanError> {
     if host.cgroups.v1.is_empty() {
-        builder.add(&mount.target, What::Cgroup2, attrs, By::Child, &mount.pointer)?;
+        builder.add(
+            &mount.target,
+            What::Cgroup2,
+            attrs,
+            By::Child,
+            &mount.pointer,
+        )?;
         return Ok(());
     }
-    let folder = What::EmptyDir { holds: Skeleton::default() };
-    builder.add(&mount.target, folder, Attrs::SEALED, By::Child, &mount.pointer)?;
+    let folder = What::EmptyDir {
+        holds: Skeleton::default(),
+    };
+    builder.add(
+        &mount.target,
+        folder,
+        Attrs::SEALED,
+        By::Child,
+        &mount.pointer,
+    )?;
     for hierarchy in &host.cgroups.v1 {
         let name = hierarchy.controllers.join(",");
         let target = mount.target.join(name.trim_start_matches("name="));
-        let what = What::Cgroup1 { controllers: hierarchy.controllers.clone() };
+        let what = What::Cgroup1 {
+            controllers: hierarchy.controllers.clone(),
+        };
         builder.add(&target, what, attrs, By::Child, &mount.pointer)?;
     }
     Ok(())
@@ -219,7 +295,10 @@ pub(super) fn secrets(
         if let Some(Source::Absent(why)) = builder.survey().sources.get(&secret.source) {
             return Err(PlanError::Value {
                 pointer: "--secret".into(),
-                what: format!("secret {}: can't open {}: {why}", secret.name, secret.source),
+                what: format!(
+                    "secret {}: can't open {}: {why}",
+                    secret.name, secret.source
+                ),
             });
         }
     }
@@ -232,10 +311,17 @@ pub(super) fn secrets(
             weight: Weight::Covered,
         });
     }
-    let user = namespaces.user.as_ref().filter(|_| builder.privileged() == By::Launcher);
+    let user = namespaces
+        .user
+        .as_ref()
+        .filter(|_| builder.privileged() == By::Launcher);
     let (uid, gid) = (grant.process.uid, grant.process.gid);
     let what = What::Secrets {
-        files: grant.secrets.iter().map(|s| (s.name.clone(), s.source.clone())).collect(),
+        files: grant
+            .secrets
+            .iter()
+            .map(|s| (s.name.clone(), s.source.clone()))
+            .collect(),
         uid: user.and_then(|u| u.outside_uid(uid)).unwrap_or(uid),
         gid: user.and_then(|u| u.outside_gid(gid)).unwrap_or(gid),
         noswap,

@@ -2,9 +2,9 @@
 
 use super::super::ops::{EMPTY_DIR, EMPTY_FILE, Op, ROOT, Slot};
 use super::{Labels, PrepareError, c_string};
+use crate::paths::GuestPath;
 use crate::plan::Plan;
 use crate::plan::mounts::{Attrs, By, DevNodes, MountPlan, RootFrom, Skeleton, Step, What};
-use crate::paths::GuestPath;
 use crate::policy::{Atime, Propagation};
 use crate::sys::mount::{MountAttr, attr};
 use nix::sys::stat::SFlag;
@@ -25,7 +25,10 @@ struct Compiler<'a> {
     empties: Option<Slot>,
 }
 
-pub(in crate::sandbox) fn compile(plan: &Plan, labels: &mut Labels) -> Result<Compiled, PrepareError> {
+pub(in crate::sandbox) fn compile(
+    plan: &Plan,
+    labels: &mut Labels,
+) -> Result<Compiled, PrepareError> {
     let mut compiler = Compiler {
         out: Compiled {
             launcher: Vec::new(),
@@ -36,12 +39,26 @@ pub(in crate::sandbox) fn compile(plan: &Plan, labels: &mut Labels) -> Result<Co
         labels,
         empties: None,
     };
+    if plan.mounts.steps.iter().any(needs_empties) {
+        compiler.empties()?;
+    }
     compiler.root(&plan.mounts)?;
+    // Attached last of the stages, so that it is on top; and before anything below it is attached, since kernels
+    // before 6.15 attach nothing to a detached tree.
+    compiler.push(By::Child, "the root", Op::AttachStage { slot: ROOT });
     for step in &plan.mounts.steps {
         compiler.step(step)?;
     }
     compiler.propagation(&plan.mounts)?;
     Ok(compiler.out)
+}
+
+fn needs_empties(step: &Step) -> bool {
+    match &step.what {
+        What::Mask | What::EmptyFile => true,
+        What::EmptyDir { holds } => holds.is_empty(),
+        _ => false,
+    }
 }
 
 fn flags(attrs: &Attrs) -> u64 {
@@ -62,7 +79,11 @@ fn flags(attrs: &Attrs) -> u64 {
 fn change(attrs: &Attrs) -> MountAttr {
     MountAttr {
         set: flags(attrs),
-        clear: if attrs.atime == Atime::Relatime { 0 } else { attr::ATIME_MASK },
+        clear: if attrs.atime == Atime::Relatime {
+            0
+        } else {
+            attr::ATIME_MASK
+        },
         propagation: libc::MS_PRIVATE,
         userns_fd: 0,
     }
@@ -104,9 +125,24 @@ impl Compiler<'_> {
     ) -> Result<(), PrepareError> {
         let options = options
             .iter()
-            .map(|(k, v)| if v.is_empty() { Ok((c_string(k, k)?, None)) } else { option(k, v.as_str()) })
+            .map(|(k, v)| {
+                if v.is_empty() {
+                    Ok((c_string(k, k)?, None))
+                } else {
+                    option(k, v.as_str())
+                }
+            })
             .collect::<Result<Vec<_>, _>>()?;
-        self.push(by, label, Op::NewFs { into, fstype: c"tmpfs".into(), options, attrs });
+        self.push(
+            by,
+            label,
+            Op::NewFs {
+                into,
+                fstype: c"tmpfs".into(),
+                options,
+                attrs,
+            },
+        );
         Ok(())
     }
 
@@ -120,12 +156,30 @@ impl Compiler<'_> {
     ) -> Result<(), PrepareError> {
         for dir in &skeleton.dirs {
             let path = c_string(&format!("{prefix}{}", dir.relative()), label)?;
-            self.push(by, label, Op::Dir { at, path, mode: 0o755 });
+            self.push(
+                by,
+                label,
+                Op::Dir {
+                    at,
+                    path,
+                    mode: 0o755,
+                },
+            );
         }
         for file in &skeleton.files {
             let path = c_string(&format!("{prefix}{}", file.relative()), label)?;
             let contents = Vec::new();
-            self.push(by, label, Op::File { at, path, mode: 0o644, contents, owner: None });
+            self.push(
+                by,
+                label,
+                Op::File {
+                    at,
+                    path,
+                    mode: 0o644,
+                    contents,
+                    owner: None,
+                },
+            );
         }
         Ok(())
     }
@@ -139,16 +193,59 @@ impl Compiler<'_> {
         };
         match &root.from {
             RootFrom::Empty => {
-                self.tmpfs(By::Child, "the root", ROOT, &[("size", "1m".into()), ("mode", "0755".into())], flags(&Attrs { readonly: false, ..sealed }))?;
+                self.tmpfs(
+                    By::Child,
+                    "the root",
+                    ROOT,
+                    &[("size", "1m".into()), ("mode", "0755".into())],
+                    flags(&Attrs {
+                        readonly: false,
+                        ..sealed
+                    }),
+                )?;
                 self.skeleton(By::Child, "the root", ROOT, "", &root.skeleton)?;
-                self.push(By::Child, "the root", Op::Attr { slot: ROOT, recursive: false, attr: change(&sealed), idmap: false });
+                self.push(
+                    By::Child,
+                    "the root",
+                    Op::Attr {
+                        slot: ROOT,
+                        recursive: false,
+                        attr: change(&sealed),
+                        idmap: false,
+                    },
+                );
             }
-            RootFrom::Tree { path, recursive, idmap } => {
+            RootFrom::Tree {
+                path,
+                recursive,
+                idmap,
+            } => {
                 let label = format!("the root {path}");
                 let path = c_string(&path.to_string(), "/root/path")?;
-                let tree = if root.skeleton.is_empty() { ROOT } else { self.slot() };
-                self.push(root.by, &label, Op::CloneHost { into: tree, path, recursive: *recursive });
-                self.push(root.by, &label, Op::Attr { slot: tree, recursive: true, attr: change(&sealed), idmap: *idmap });
+                let tree = if root.skeleton.is_empty() {
+                    ROOT
+                } else {
+                    self.slot()
+                };
+                self.push(
+                    root.by,
+                    &label,
+                    Op::CloneHost {
+                        into: tree,
+                        path,
+                        recursive: *recursive,
+                    },
+                );
+                self.push(
+                    root.by,
+                    &label,
+                    Op::Attr {
+                        slot: tree,
+                        recursive: true,
+                        attr: change(&sealed),
+                        idmap: *idmap,
+                    },
+                );
                 self.send(root.by, tree);
                 if tree != ROOT {
                     self.overlay(&label, tree, &root.skeleton, &sealed)?;
@@ -168,23 +265,62 @@ impl Compiler<'_> {
     ) -> Result<(), PrepareError> {
         let stage = self.slot();
         let child = By::Child;
-        self.tmpfs(child, label, stage, &[("size", "1m".into()), ("mode", "0755".into())], attr::NOSUID | attr::NODEV)?;
+        self.tmpfs(
+            child,
+            label,
+            stage,
+            &[("size", "1m".into()), ("mode", "0755".into())],
+            attr::NOSUID | attr::NODEV,
+        )?;
         for dir in ["image", "ours"] {
             let path = c_string(dir, dir)?;
-            self.push(child, label, Op::Dir { at: stage, path, mode: 0o755 });
+            self.push(
+                child,
+                label,
+                Op::Dir {
+                    at: stage,
+                    path,
+                    mode: 0o755,
+                },
+            );
         }
         self.push(child, label, Op::AttachStage { slot: stage });
-        self.push(child, label, Op::AttachIn { slot: tree, at: stage, path: c"image".into() });
+        self.push(
+            child,
+            label,
+            Op::AttachIn {
+                slot: tree,
+                at: stage,
+                path: c"image".into(),
+            },
+        );
         self.skeleton(child, label, stage, "ours/", skeleton)?;
         // A folder that the image has too keeps the image's owner and mode.
         let root = GuestPath::root();
         for dir in std::iter::once(&root).chain(&skeleton.dirs) {
             let path = c_string(&format!("ours/{}", dir.relative()), label)?;
             let like = c_string(&format!("image/{}", dir.relative()), label)?;
-            self.push(child, label, Op::Like { at: stage, path, like });
+            self.push(
+                child,
+                label,
+                Op::Like {
+                    at: stage,
+                    path,
+                    like,
+                },
+            );
         }
         let options = vec![option("lowerdir", "ours:image")?];
-        self.push(child, label, Op::Overlay { into: ROOT, stage, options, attrs: flags(attrs) });
+        self.push(
+            child,
+            label,
+            Op::Overlay {
+                into: ROOT,
+                stage,
+                options,
+                attrs: flags(attrs),
+            },
+        );
         Ok(())
     }
 
@@ -198,21 +334,40 @@ impl Compiler<'_> {
                 return Ok(());
             }
             What::ReadOnly => {
-                let only = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
+                let only = MountAttr {
+                    set: attr::RDONLY,
+                    ..MountAttr::default()
+                };
                 self.push(By::Child, &label, Op::ReadOnly { target, attr: only });
                 return Ok(());
             }
             What::EmptyFile => {
                 let from = self.empties()?;
                 let slot = self.slot();
-                self.push(By::Child, &label, Op::CloneBelow { into: slot, from, path: EMPTY_FILE.into() });
+                self.push(
+                    By::Child,
+                    &label,
+                    Op::CloneBelow {
+                        into: slot,
+                        from,
+                        path: EMPTY_FILE.into(),
+                    },
+                );
                 self.push(By::Child, &label, Op::Attach { slot, target });
                 return Ok(());
             }
             What::EmptyDir { holds } if holds.is_empty() => {
                 let from = self.empties()?;
                 let slot = self.slot();
-                self.push(By::Child, &label, Op::CloneBelow { into: slot, from, path: EMPTY_DIR.into() });
+                self.push(
+                    By::Child,
+                    &label,
+                    Op::CloneBelow {
+                        into: slot,
+                        from,
+                        path: EMPTY_DIR.into(),
+                    },
+                );
                 self.push(By::Child, &label, Op::Attach { slot, target });
                 return Ok(());
             }
@@ -225,26 +380,79 @@ impl Compiler<'_> {
             let (mode, owner) = (mode.is_none(), uid.is_none() && gid.is_none());
             if mode || owner {
                 let target = target.clone();
-                self.push(By::Child, &label, Op::Inherit { slot, target, mode, owner });
+                self.push(
+                    By::Child,
+                    &label,
+                    Op::Inherit {
+                        slot,
+                        target,
+                        mode,
+                        owner,
+                    },
+                );
             }
         }
         self.push(By::Child, &label, Op::Attach { slot, target });
-        if let What::Dev { nodes, how: DevNodes::Bound, .. } = &step.what {
+        if let What::Dev {
+            nodes,
+            how: DevNodes::Bound,
+            ..
+        } = &step.what
+        {
             for node in nodes {
                 let (from, at) = (format!("/dev/{}", node.name), step.target.join(&node.name));
-                self.bind(By::Child, &at, &from, &Attrs { nodev: false, readonly: false, ..Attrs::SEALED })?;
+                self.bind(
+                    By::Child,
+                    &at,
+                    &from,
+                    &Attrs {
+                        nodev: false,
+                        readonly: false,
+                        ..Attrs::SEALED
+                    },
+                )?;
             }
         }
         Ok(())
     }
 
-    fn bind(&mut self, by: By, at: &GuestPath, from: &str, attrs: &Attrs) -> Result<(), PrepareError> {
+    fn bind(
+        &mut self,
+        by: By,
+        at: &GuestPath,
+        from: &str,
+        attrs: &Attrs,
+    ) -> Result<(), PrepareError> {
         let (label, slot) = (at.to_string(), self.slot());
         let path = c_string(from, &label)?;
-        self.push(by, &label, Op::CloneHost { into: slot, path, recursive: false });
-        self.push(by, &label, Op::Attr { slot, recursive: false, attr: change(attrs), idmap: false });
+        self.push(
+            by,
+            &label,
+            Op::CloneHost {
+                into: slot,
+                path,
+                recursive: false,
+            },
+        );
+        self.push(
+            by,
+            &label,
+            Op::Attr {
+                slot,
+                recursive: false,
+                attr: change(attrs),
+                idmap: false,
+            },
+        );
         self.send(by, slot);
-        self.push(By::Child, &label, Op::Attach { slot, target: c_string(at.relative(), &label)? });
+        self.push(
+            By::Child,
+            &label,
+            Op::Attach {
+                slot,
+                target: c_string(at.relative(), &label)?,
+            },
+        );
         Ok(())
     }
 
@@ -253,31 +461,96 @@ impl Compiler<'_> {
         let by = step.by;
         let attrs = flags(&step.attrs);
         let plain = |fstype: &str, options| -> Result<Op, PrepareError> {
-            Ok(Op::NewFs { into: slot, fstype: c_string(fstype, fstype)?, options, attrs })
+            Ok(Op::NewFs {
+                into: slot,
+                fstype: c_string(fstype, fstype)?,
+                options,
+                attrs,
+            })
         };
         match &step.what {
-            What::Bind { path, recursive, idmap } => {
+            What::Bind {
+                path,
+                recursive,
+                idmap,
+            } => {
                 let path = c_string(&path.to_string(), label)?;
-                self.push(by, label, Op::CloneHost { into: slot, path, recursive: *recursive });
-                self.push(by, label, Op::Attr { slot, recursive: *recursive, attr: change(&step.attrs), idmap: *idmap });
+                self.push(
+                    by,
+                    label,
+                    Op::CloneHost {
+                        into: slot,
+                        path,
+                        recursive: *recursive,
+                    },
+                );
+                self.push(
+                    by,
+                    label,
+                    Op::Attr {
+                        slot,
+                        recursive: *recursive,
+                        attr: change(&step.attrs),
+                        idmap: *idmap,
+                    },
+                );
             }
             What::Sample => {
-                self.push(by, label, Op::CloneHost { into: slot, path: c"/proc/self/exe".into(), recursive: false });
-                self.push(by, label, Op::Attr { slot, recursive: false, attr: change(&step.attrs), idmap: false });
+                self.push(
+                    by,
+                    label,
+                    Op::CloneHost {
+                        into: slot,
+                        path: c"/proc/self/exe".into(),
+                        recursive: false,
+                    },
+                );
+                self.push(
+                    by,
+                    label,
+                    Op::Attr {
+                        slot,
+                        recursive: false,
+                        attr: change(&step.attrs),
+                        idmap: false,
+                    },
+                );
             }
-            What::Tmpfs { size, inodes, mode, uid, gid, holds } => {
-                let mut options = vec![("size", size.to_string()), ("nr_inodes", inodes.to_string())];
+            What::Tmpfs {
+                size,
+                inodes,
+                mode,
+                uid,
+                gid,
+                holds,
+            } => {
+                let mut options = vec![
+                    ("size", size.to_string()),
+                    ("nr_inodes", inodes.to_string()),
+                ];
                 options.extend(mode.map(|m| ("mode", format!("{m:o}"))));
                 options.extend(uid.map(|u| ("uid", u.to_string())));
                 options.extend(gid.map(|g| ("gid", g.to_string())));
-                let open = Attrs { readonly: false, ..step.attrs };
+                let open = Attrs {
+                    readonly: false,
+                    ..step.attrs
+                };
                 self.tmpfs(by, label, slot, &options, flags(&open))?;
                 self.skeleton(by, label, slot, "", holds)?;
                 self.reseal(step, slot, label);
             }
             What::EmptyDir { holds } => {
-                let open = Attrs { readonly: false, ..step.attrs };
-                self.tmpfs(by, label, slot, &[("size", "64k".into()), ("mode", "0555".into())], flags(&open))?;
+                let open = Attrs {
+                    readonly: false,
+                    ..step.attrs
+                };
+                self.tmpfs(
+                    by,
+                    label,
+                    slot,
+                    &[("size", "64k".into()), ("mode", "0555".into())],
+                    flags(&open),
+                )?;
                 self.skeleton(by, label, slot, "", holds)?;
                 self.reseal(step, slot, label);
             }
@@ -290,7 +563,11 @@ impl Compiler<'_> {
                 self.push(by, label, plain("proc", options)?);
             }
             What::Devpts { gid } => {
-                let mut options = vec![(c_string("newinstance", label)?, None), option("ptmxmode", "0666")?, option("mode", "0620")?];
+                let mut options = vec![
+                    (c_string("newinstance", label)?, None),
+                    option("ptmxmode", "0666")?,
+                    option("mode", "0620")?,
+                ];
                 if let Some(gid) = gid {
                     options.push(option("gid", gid.to_string())?);
                 }
@@ -303,7 +580,9 @@ impl Compiler<'_> {
                 let options = controllers
                     .iter()
                     .map(|c| match c.split_once('=') {
-                        Some((key, value)) => Ok(vec![(c_string("none", c)?, None), option(key, value)?]),
+                        Some((key, value)) => {
+                            Ok(vec![(c_string("none", c)?, None), option(key, value)?])
+                        }
                         None => Ok(vec![(c_string(c, c)?, None)]),
                     })
                     .collect::<Result<Vec<_>, PrepareError>>()?
@@ -311,7 +590,12 @@ impl Compiler<'_> {
                 self.push(by, label, plain("cgroup", options)?);
             }
             What::Dev { .. } => self.dev(step, slot, label)?,
-            What::Secrets { files, uid, gid, noswap } => {
+            What::Secrets {
+                files,
+                uid,
+                gid,
+                noswap,
+            } => {
                 self.secrets(step, slot, label, files, (*uid, *gid), *noswap)?;
             }
             What::EmptyFile | What::Mask | What::ReadOnly => {}
@@ -321,27 +605,68 @@ impl Compiler<'_> {
 
     fn reseal(&mut self, step: &Step, slot: Slot, label: &str) {
         if step.attrs.readonly {
-            let attr = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
-            self.push(step.by, label, Op::Attr { slot, recursive: false, attr, idmap: false });
+            let attr = MountAttr {
+                set: attr::RDONLY,
+                ..MountAttr::default()
+            };
+            self.push(
+                step.by,
+                label,
+                Op::Attr {
+                    slot,
+                    recursive: false,
+                    attr,
+                    idmap: false,
+                },
+            );
         }
     }
 
     fn dev(&mut self, step: &Step, slot: Slot, label: &str) -> Result<(), PrepareError> {
-        let What::Dev { nodes, links, holds, how } = &step.what else {
+        let What::Dev {
+            nodes,
+            links,
+            holds,
+            how,
+        } = &step.what
+        else {
             return Ok(());
         };
         let by = step.by;
-        let open = Attrs { readonly: false, ..step.attrs };
-        self.tmpfs(by, label, slot, &[("size", "64k".into()), ("mode", "0755".into())], flags(&open))?;
+        let open = Attrs {
+            readonly: false,
+            ..step.attrs
+        };
+        self.tmpfs(
+            by,
+            label,
+            slot,
+            &[("size", "64k".into()), ("mode", "0755".into())],
+            flags(&open),
+        )?;
         self.skeleton(by, label, slot, "", holds)?;
         for node in nodes {
             let path = c_string(&node.name, label)?;
             if let Some((folder, _)) = node.name.rsplit_once('/') {
                 let path = c_string(folder, label)?;
-                self.push(by, label, Op::Dir { at: slot, path, mode: 0o755 });
+                self.push(
+                    by,
+                    label,
+                    Op::Dir {
+                        at: slot,
+                        path,
+                        mode: 0o755,
+                    },
+                );
             }
             let op = match how {
-                DevNodes::Bound => Op::File { at: slot, path, mode: 0o644, contents: Vec::new(), owner: None },
+                DevNodes::Bound => Op::File {
+                    at: slot,
+                    path,
+                    mode: 0o644,
+                    contents: Vec::new(),
+                    owner: None,
+                },
                 DevNodes::Made => Op::Node {
                     at: slot,
                     path,
@@ -378,13 +703,28 @@ impl Compiler<'_> {
         if noswap {
             options.push(("noswap", String::new()));
         }
-        let open = Attrs { readonly: false, ..step.attrs };
+        let open = Attrs {
+            readonly: false,
+            ..step.attrs
+        };
         self.tmpfs(step.by, label, slot, &options, flags(&open))?;
         for (name, source) in files {
-            let contents = std::fs::read(source.as_path())
-                .map_err(|why| PrepareError::Open { path: source.to_string(), why })?;
+            let contents = std::fs::read(source.as_path()).map_err(|why| PrepareError::Open {
+                path: source.to_string(),
+                why,
+            })?;
             let path = c_string(name, label)?;
-            self.push(step.by, label, Op::File { at: slot, path, mode: 0o400, contents, owner: Some(owner) });
+            self.push(
+                step.by,
+                label,
+                Op::File {
+                    at: slot,
+                    path,
+                    mode: 0o400,
+                    contents,
+                    owner: Some(owner),
+                },
+            );
         }
         self.reseal(step, slot, label);
         Ok(())
@@ -397,13 +737,52 @@ impl Compiler<'_> {
         let slot = self.slot();
         let child = By::Child;
         let label = "the empty folder and file for what is hidden";
-        let open = Attrs { readonly: false, ..Attrs::SEALED };
-        self.tmpfs(child, label, slot, &[("size", "4k".into()), ("mode", "0555".into())], flags(&open))?;
-        self.push(child, label, Op::Dir { at: slot, path: EMPTY_DIR.into(), mode: 0o555 });
+        let open = Attrs {
+            readonly: false,
+            ..Attrs::SEALED
+        };
+        self.tmpfs(
+            child,
+            label,
+            slot,
+            &[("size", "4k".into()), ("mode", "0555".into())],
+            flags(&open),
+        )?;
+        self.push(
+            child,
+            label,
+            Op::Dir {
+                at: slot,
+                path: EMPTY_DIR.into(),
+                mode: 0o555,
+            },
+        );
         let contents = Vec::new();
-        self.push(child, label, Op::File { at: slot, path: EMPTY_FILE.into(), mode: 0o444, contents, owner: None });
-        let attr = MountAttr { set: attr::RDONLY, ..MountAttr::default() };
-        self.push(child, label, Op::Attr { slot, recursive: false, attr, idmap: false });
+        self.push(
+            child,
+            label,
+            Op::File {
+                at: slot,
+                path: EMPTY_FILE.into(),
+                mode: 0o444,
+                contents,
+                owner: None,
+            },
+        );
+        let attr = MountAttr {
+            set: attr::RDONLY,
+            ..MountAttr::default()
+        };
+        self.push(
+            child,
+            label,
+            Op::Attr {
+                slot,
+                recursive: false,
+                attr,
+                idmap: false,
+            },
+        );
         self.push(child, label, Op::AttachStage { slot });
         self.empties = Some(slot);
         Ok(slot)
@@ -427,7 +806,10 @@ impl Compiler<'_> {
             }
         }
         for (target, p) in wanted {
-            let attr = MountAttr { propagation: bits(p), ..MountAttr::default() };
+            let attr = MountAttr {
+                propagation: bits(p),
+                ..MountAttr::default()
+            };
             self.push(By::Child, "propagation", Op::Change { target, attr });
         }
         Ok(())
