@@ -7,3 +7,4 @@ pub mod host;
 pub mod paths;
 pub mod policy;
 pub mod seccomp;
+pub mod site;

@@ -55,7 +55,7 @@ impl fmt::Display for Amount {
             return f.write_str("unlimited");
         }
         for (name, shift) in UNITS.iter().rev() {
-            if self.0 != 0 && self.0 % (1 << shift) == 0 {
+            if self.0 != 0 && self.0.is_multiple_of(1 << shift) {
                 return write!(f, "{}{name}", self.0 >> shift);
             }
         }

@@ -67,6 +67,14 @@ impl<'a> Case<'a> {
         self.grant.template == Template::Compat || self.strictness == Strictness::AsAsked
     }
 
+    /// What is given when nothing is asked: the default, or nothing at all under compat.
+    pub fn unasked(&self, default: Amount) -> Amount {
+        match self.compat() {
+            true => Amount::UNLIMITED,
+            false => default,
+        }
+    }
+
     /// Something above the ceiling: noted as cut down, or a violation where policy refuses excess.
     pub fn over(
         &mut self,
@@ -82,9 +90,11 @@ impl<'a> Case<'a> {
         match self.policy.ceilings.on_excess.unwrap_or(by_caller) {
             OnExcess::Clamp => self.cut(control, pointer, asked, granted),
             OnExcess::Refuse => {
-                let remedy = format!(
-                    "the ceiling is: {granted}; ask for no more, or get an exception for {control}"
-                );
+                let way_out = match control.control().loosenings.is_empty() {
+                    true => "there is no exception from it".to_string(),
+                    false => format!("an exception for {control} would lift it"),
+                };
+                let remedy = format!("policy allows: {granted}; {way_out}");
                 self.refuse(control, pointer, asked, remedy);
             }
         }

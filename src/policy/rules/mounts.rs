@@ -1,4 +1,4 @@
-//! The root and every mount: nosuid and nodev always, what is writable also noexec and with a size.
+//! Every mount: nosuid and nodev always, what is writable also noexec and with a size.
 //!
 //! Nothing lies over or below /proc and /sys but their own file systems (CVE-2019-16884, CVE-2019-19921 and kin).
 
@@ -8,66 +8,6 @@ use super::{strings::shorten, volumes};
 use crate::controls::ControlId;
 use crate::paths::GuestPath;
 use crate::policy::{Amount, Atime, Mount, MountSource, Propagation};
-
-/// The root: read-only unless excepted, private.
-pub(super) fn root(case: &mut Case<'_>) {
-    let Some(root) = case.spec().root() else {
-        return;
-    };
-    if !root.readonly().unwrap_or(false) {
-        if case.waived("/root/readonly", "a writable root", |g| g.writable_root) {
-            case.grant.root.readonly = false;
-        } else if root.readonly() == Some(false) {
-            case.over(
-                ControlId::S8_4_7,
-                "/root/readonly",
-                "a writable root",
-                "a read-only one",
-            );
-        } else {
-            case.cut(
-                ControlId::S8_4_7,
-                "/root/readonly",
-                "a writable root (nothing said)",
-                "a read-only one",
-            );
-        }
-    }
-    let propagation = case.linux().and_then(|l| l.rootfs_propagation().as_deref());
-    let asked = match propagation {
-        None | Some("" | "private" | "rprivate") => return,
-        Some("slave" | "rslave") => Propagation::Slave,
-        Some("shared" | "rshared") => Propagation::Shared,
-        Some("unbindable" | "runbindable") => Propagation::Unbindable,
-        Some(other) => {
-            let found = format!("the propagation {:?}", shorten(other));
-            case.refuse(
-                ControlId::S8_4_5,
-                "/linux/rootfsPropagation",
-                found,
-                "use private",
-            );
-            return;
-        }
-    };
-    if case.compat() {
-        case.grant.root.propagation = Some(asked);
-    } else if asked != Propagation::Unbindable {
-        case.over(
-            ControlId::S8_4_5,
-            "/linux/rootfsPropagation",
-            format!("{asked:?}"),
-            "Private",
-        );
-    } else {
-        case.cut(
-            ControlId::S8_4_5,
-            "/linux/rootfsPropagation",
-            "Unbindable",
-            "Private",
-        );
-    }
-}
 
 /// All entries, in order; then /proc and /dev if they were not among them.
 pub(super) fn all(case: &mut Case<'_>) {
@@ -300,6 +240,9 @@ fn attributes(
     for (option, why) in &options.idle {
         case.cut(ControlId::S8_4_7, &place, option, why);
     }
+    if case.compat() {
+        return as_asked(mount, options);
+    }
     let kernel = matches!(mount.source, MountSource::Sysfs | MountSource::Cgroup);
     if kernel && !options.readonly {
         let found = format!("a writable {}", mount.target);
@@ -317,6 +260,18 @@ fn attributes(
     mount.atime = options.atime.unwrap_or(Atime::Relatime);
     mount.nosymfollow = options.nosymfollow;
     mount.propagation = propagation(case, &place, options);
+    mount
+}
+
+/// Under compat: the request's own flags.
+fn as_asked(mut mount: Mount, options: &MountOptions) -> Mount {
+    mount.readonly = options.readonly;
+    mount.noexec = options.noexec;
+    mount.nosuid = options.nosuid;
+    mount.nodev = options.nodev;
+    mount.atime = options.atime.unwrap_or(Atime::Relatime);
+    mount.nosymfollow = options.nosymfollow;
+    mount.propagation = options.propagation;
     mount
 }
 
@@ -342,7 +297,6 @@ fn noexec(case: &mut Case<'_>, place: &str, mount: &Mount, options: &MountOption
 fn propagation(case: &mut Case<'_>, place: &str, options: &MountOptions) -> Option<Propagation> {
     match options.propagation {
         None | Some(Propagation::Private) => None,
-        Some(asked) if case.compat() => Some(asked),
         Some(Propagation::Unbindable) => {
             case.cut(ControlId::S8_4_5, place, "unbindable", "private");
             None

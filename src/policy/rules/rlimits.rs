@@ -9,6 +9,9 @@ const LEAST_NOFILE: u64 = 16;
 
 /// core and nofile always; the others as asked, within what the launcher itself may give.
 pub(super) fn all(case: &mut Case<'_>) {
+    if case.compat() {
+        return as_asked(case);
+    }
     // 1 and not 0: with 0 a piped core_pattern still dumps, with 1 the kernel never does (core(5)).
     let mut out = vec![Rlimit {
         kind: "core".into(),
@@ -54,6 +57,30 @@ pub(super) fn all(case: &mut Case<'_>) {
     }
     out.push(descriptors(case, nofile));
     case.grant.process.rlimits = out;
+}
+
+/// Under compat: the request's own, within what the launcher may give.
+fn as_asked(case: &mut Case<'_>) {
+    let asked = case
+        .spec()
+        .process()
+        .as_ref()
+        .and_then(|p| p.rlimits().as_ref());
+    for (at, limit) in asked.into_iter().flatten().enumerate() {
+        let kind = limit
+            .typ()
+            .to_string()
+            .trim_start_matches("RLIMIT_")
+            .to_ascii_lowercase();
+        let held = held(
+            case,
+            &format!("/process/rlimits/{at}"),
+            kind,
+            limit.soft(),
+            limit.hard(),
+        );
+        case.grant.process.rlimits.push(held);
+    }
 }
 
 fn show(soft: u64, hard: u64) -> String {
