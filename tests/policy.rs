@@ -10,6 +10,8 @@ mod fields;
 mod invented;
 #[path = "policy/launch.rs"]
 mod launch;
+#[path = "policy/loosenings.rs"]
+mod loosenings;
 #[path = "policy/standalone.rs"]
 mod standalone;
 

@@ -5,7 +5,7 @@
 use super::document::{Diagnostic, Document};
 use super::file::{Bound, CapabilityEntry, OnExcess, Operators, PolicyFile, Volumes};
 use super::grant::Template;
-use super::quantity::{Amount, Cpus};
+use super::quantity::{Amount, Count, Cpus};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -56,15 +56,15 @@ pub struct LimitCeilings {
     /// Bytes of swap on top of memory.
     pub swap: Range<Amount>,
     /// Threads and processes.
-    pub pids: Range<Amount>,
+    pub pids: Range<Count>,
     /// CPUs.
     pub cpus: Range<Cpus>,
     /// File descriptors of a process.
-    pub nofile: Range<Amount>,
+    pub nofile: Range<Count>,
     /// Bytes a second.
     pub io_bps: Range<Amount>,
     /// Operations a second.
-    pub io_iops: Range<Amount>,
+    pub io_iops: Range<Count>,
     /// Bytes of one tmpfs.
     pub tmpfs: Range<Amount>,
 }
@@ -76,6 +76,10 @@ impl Ceilings {
             max: Amount(0),
             default: Amount(0),
         };
+        let nothing = Range {
+            max: Count(0),
+            default: Count(0),
+        };
         Self {
             template: Template::Default,
             on_excess: None,
@@ -85,14 +89,14 @@ impl Ceilings {
             limits: LimitCeilings {
                 memory: none,
                 swap: none,
-                pids: none,
+                pids: nothing,
                 cpus: Range {
                     max: Cpus(1),
                     default: Cpus(1),
                 },
-                nofile: none,
+                nofile: nothing,
                 io_bps: none,
-                io_iops: none,
+                io_iops: nothing,
                 tmpfs: none,
             },
             volumes: Vec::new(),

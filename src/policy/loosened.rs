@@ -3,7 +3,7 @@
 //! Types, and the list of [`Loosening`]s that a table asks for; validity is judged in `exceptions`.
 
 use super::grant::Template;
-use super::quantity::{Amount, Cpus};
+use super::quantity::{Amount, Count, Cpus};
 use crate::controls::Loosening;
 use serde::{Deserialize, Serialize};
 
@@ -108,15 +108,15 @@ pub struct Ceiling {
     /// Bytes of swap on top of memory.
     pub swap: Option<Amount>,
     /// Threads and processes.
-    pub pids: Option<Amount>,
+    pub pids: Option<Count>,
     /// CPUs.
     pub cpus: Option<Cpus>,
     /// File descriptors of a process.
-    pub nofile: Option<Amount>,
+    pub nofile: Option<Count>,
     /// Bytes a second.
     pub io_bps: Option<Amount>,
     /// Operations a second.
-    pub io_iops: Option<Amount>,
+    pub io_iops: Option<Count>,
     /// Bytes of one tmpfs.
     pub tmpfs: Option<Amount>,
 }

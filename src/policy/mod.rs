@@ -29,7 +29,7 @@ pub use file::{CapabilityEntry, OnExcess, Operators, PolicyFile, Rootless, Volum
 pub use grant::*;
 pub use layers::{COMPAT_TOML, DEFAULT_TOML, Policy, Source};
 pub use loosened::{Ceiling, ExecVerb, Loosened};
-pub use quantity::{Amount, Cpus};
+pub use quantity::{Amount, Count, Cpus};
 pub use rules::decide;
 
 /// The answer of `decide`.

@@ -9,7 +9,6 @@ use super::exceptions::{Exception, matches};
 use super::file::{Bound, LimitTable, PolicyFile};
 use super::grant::Template;
 use super::loosened::{Ceiling, Loosened};
-use super::quantity::Amount;
 use crate::controls::ControlId;
 
 /// One way in which a site's file is looser than the ceiling: where, what, and the exception that would cover it.
@@ -146,23 +145,13 @@ impl Tightening<'_, '_> {
 
     fn limits(&mut self, all: &mut LimitCeilings, table: Option<&LimitTable>) {
         let Some(t) = table else { return };
-        type Of<T> = fn(&Ceiling) -> Option<T>;
-        let of: [Of<Amount>; 7] = [
-            |c| c.memory,
-            |c| c.swap,
-            |c| c.pids,
-            |c| c.nofile,
-            |c| c.io_bps,
-            |c| c.io_iops,
-            |c| c.tmpfs,
-        ];
-        self.limit("memory", &mut all.memory, t.memory, of[0]);
-        self.limit("swap", &mut all.swap, t.swap, of[1]);
-        self.limit("pids", &mut all.pids, t.pids, of[2]);
-        self.limit("nofile", &mut all.nofile, t.nofile, of[3]);
-        self.limit("io_bps", &mut all.io_bps, t.io_bps, of[4]);
-        self.limit("io_iops", &mut all.io_iops, t.io_iops, of[5]);
-        self.limit("tmpfs", &mut all.tmpfs, t.tmpfs, of[6]);
+        self.limit("memory", &mut all.memory, t.memory, |c| c.memory);
+        self.limit("swap", &mut all.swap, t.swap, |c| c.swap);
+        self.limit("pids", &mut all.pids, t.pids, |c| c.pids);
+        self.limit("nofile", &mut all.nofile, t.nofile, |c| c.nofile);
+        self.limit("io_bps", &mut all.io_bps, t.io_bps, |c| c.io_bps);
+        self.limit("io_iops", &mut all.io_iops, t.io_iops, |c| c.io_iops);
+        self.limit("tmpfs", &mut all.tmpfs, t.tmpfs, |c| c.tmpfs);
         self.limit("cpus", &mut all.cpus, t.cpus, |c| c.cpus);
     }
 

@@ -25,6 +25,12 @@ fn fields() -> Vec<(&'static str, Value, Fate)> {
     let weight = json!([{"major": 8, "minor": 0, "weight": 10, "leafWeight": 10}]);
     let map = json!([{"containerID": 0, "hostID": 100_000, "size": 10}]);
     let hook = json!([{"path": "/bin/hook", "args": ["hook"], "env": ["A=1"], "timeout": 5}]);
+    let joined = |path: &str| {
+        let new = ["pid", "mount", "ipc", "uts", "cgroup"].map(|kind| json!({"type": kind}));
+        let mut all = new.to_vec();
+        all.push(json!({"type": "network", "path": path}));
+        Value::Array(all)
+    };
     let zos = json!({"namespaces": []});
     vec![
         ("/ociVersion", json!("2.0.0"), Refused),
@@ -248,16 +254,8 @@ fn fields() -> Vec<(&'static str, Value, Fate)> {
         ),
         ("/linux/cgroupsPath", json!("/a/b"), Kept),
         ("/linux/cgroupsPath", json!("/a/../b"), Refused),
-        (
-            "/linux/namespaces",
-            json!([{"type": "network", "path": "/run/netns/a"}]),
-            Kept,
-        ),
-        (
-            "/linux/namespaces",
-            json!([{"type": "network", "path": "/proc/1/ns/net"}]),
-            Refused,
-        ),
+        ("/linux/namespaces", joined("/run/netns/a"), Kept),
+        ("/linux/namespaces", joined("/proc/1/ns/net"), Refused),
         ("/linux/namespaces", json!([]), Cut),
         ("/linux/devices", json!([device]), Cut),
         (

@@ -226,6 +226,10 @@ proptest! {
         prop_assert!(second.clamps.is_empty(), "{:?}", second.clamps);
         prop_assert_eq!(&second.limits, &first.limits);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn policy_files_never_panic(text in "(version = 1\n)?([a-z_\\[\\]\"={}.0-9\n -]{0,80})", tail in any::<String>()) {

@@ -15,7 +15,7 @@ pub(super) fn rates(case: &mut Case<'_>) {
         Some(n) => case.bounded("--io", Amount(n), limits.io_bps.max, |c| c.io_bps),
     };
     case.grant.limits.io_bps = finite(bps);
-    case.grant.limits.io_iops = finite(case.unasked(limits.io_iops.default));
+    case.grant.limits.io_iops = finite(case.unasked(Amount(limits.io_iops.default.0)));
     let Some(block) = resources(case).and_then(|r| r.block_io().as_ref()) else {
         return;
     };
@@ -90,6 +90,15 @@ fn throttle(
         );
         return;
     };
+    if case.grant.limits.io_devices.len() >= 256 {
+        case.refuse(
+            ControlId::S8_1_4,
+            pointer,
+            "limits for more than 256 devices",
+            "limit fewer",
+        );
+        return;
+    }
     let all = &mut case.grant.limits.io_devices;
     let at = all
         .iter()
@@ -136,13 +145,15 @@ pub(super) fn other(case: &mut Case<'_>) {
         };
         case.grant.limits.hugepages.push((size.clone(), granted));
     }
-    let network = resources.network().as_ref().is_some_and(|n| {
-        n.class_id().is_some_and(|id| id != 0)
-            || n.priorities().as_ref().is_some_and(|p| !p.is_empty())
-    });
+    let network = resources.network().as_ref();
+    let class = network.and_then(|n| n.class_id()).is_some_and(|id| id != 0);
+    let priorities = network
+        .and_then(|n| n.priorities().as_ref())
+        .is_some_and(|p| !p.is_empty());
     let rdma = resources.rdma().as_ref().is_some_and(|r| !r.is_empty());
     for (key, there, found) in [
-        ("network", network, "network classes or priorities"),
+        ("network/classID", class, "a network class"),
+        ("network/priorities", priorities, "network priorities"),
         ("rdma", rdma, "RDMA limits"),
     ] {
         if there {

@@ -3,7 +3,7 @@
 use super::NO_MECHANISM;
 use super::case::Case;
 use crate::controls::ControlId;
-use crate::policy::{Amount, Cpus};
+use crate::policy::{Amount, Count, Cpus};
 use oci_spec::runtime::LinuxResources;
 
 /// The `resources` section, if any.
@@ -86,10 +86,17 @@ pub(super) fn cpu(case: &mut Case<'_>) {
             "no burst",
         );
     }
-    let realtime = cpu.realtime_runtime().is_some_and(|n| n != 0)
-        || cpu.realtime_period().is_some_and(|n| n != 0);
     for (key, there, found) in [
-        ("realtimeRuntime", realtime, "real-time scheduling"),
+        (
+            "realtimeRuntime",
+            cpu.realtime_runtime().is_some_and(|n| n != 0),
+            "real-time scheduling",
+        ),
+        (
+            "realtimePeriod",
+            cpu.realtime_period().is_some_and(|n| n != 0),
+            "real-time scheduling",
+        ),
         ("idle", cpu.idle().is_some_and(|n| n != 0), "an idle cgroup"),
     ] {
         if there {
@@ -146,20 +153,16 @@ fn id_list(case: &mut Case<'_>, pointer: &str, text: Option<String>) -> Option<S
 
 /// Threads and processes. 0 is "not asked" and below it "unlimited", as runc reads it.
 pub(super) fn pids(case: &mut Case<'_>) {
+    let at = "/linux/resources/pids/limit";
     let range = case.policy.ceilings.limits.pids;
     let limit = resources(case)
         .and_then(|r| r.pids().as_ref())
         .map(|p| p.limit());
     let granted = match asked(limit) {
-        None => case.unasked(range.default),
+        None => Count(case.unasked(Amount(range.default.0)).0),
         // "Unlimited" gets the default, not the ceiling: nobody has said how many are needed.
-        Some(Amount::UNLIMITED) => case.bounded(
-            "/linux/resources/pids/limit",
-            Amount::UNLIMITED,
-            range.default,
-            |c| c.pids,
-        ),
-        Some(n) => case.bounded("/linux/resources/pids/limit", n, range.max, |c| c.pids),
+        Some(Amount::UNLIMITED) => case.bounded(at, Count::UNLIMITED, range.default, |c| c.pids),
+        Some(n) => case.bounded(at, Count(n.0), range.max, |c| c.pids),
     };
-    case.grant.limits.pids = finite(granted);
+    case.grant.limits.pids = finite(Amount(granted.0));
 }

@@ -4,37 +4,26 @@
 
 use super::case::Case;
 use super::mount_options::{self, MountOptions};
-use super::{strings::shorten, volumes};
+use super::{strings::MAX_LIST, strings::shorten, volumes};
 use crate::controls::ControlId;
 use crate::paths::GuestPath;
 use crate::policy::{Amount, Atime, Mount, MountSource, Propagation};
+use std::collections::BTreeSet;
 
 /// All entries, in order; then /proc and /dev if they were not among them.
 pub(super) fn all(case: &mut Case<'_>) {
-    for (at, mount) in case
-        .spec()
-        .mounts()
-        .iter()
-        .flatten()
-        .take(65_536)
-        .enumerate()
-    {
-        one(case, &format!("/mounts/{at}"), mount);
+    let asked = case.spec().mounts().as_deref().unwrap_or_default();
+    let mut taken = BTreeSet::new();
+    for (at, mount) in asked.iter().take(MAX_LIST).enumerate() {
+        one(case, &format!("/mounts/{at}"), mount, &mut taken);
     }
-    let has =
-        |case: &Case<'_>, what: &MountSource| case.grant.mounts.iter().any(|m| m.source == *what);
-    if !has(case, &MountSource::Dev) {
-        let dev = plain(GuestPath::root().join("dev"), MountSource::Dev, "");
-        case.grant.mounts.insert(
-            0,
-            Mount {
-                readonly: true,
-                nodev: false,
-                ..dev
-            },
-        );
+    let has = |case: &Case<'_>, what| case.grant.mounts.iter().any(|m| m.source == what);
+    if !has(case, MountSource::Dev) {
+        let mut dev = plain(GuestPath::root().join("dev"), MountSource::Dev, "");
+        (dev.readonly, dev.nodev) = (true, false);
+        case.grant.mounts.insert(0, dev);
     }
-    if !has(case, &MountSource::Proc) {
+    if !has(case, MountSource::Proc) {
         let proc = plain(GuestPath::root().join("proc"), MountSource::Proc, "");
         case.grant.mounts.insert(0, proc);
     }
@@ -55,7 +44,12 @@ fn plain(target: GuestPath, source: MountSource, pointer: &str) -> Mount {
     }
 }
 
-fn one(case: &mut Case<'_>, pointer: &str, mount: &oci_spec::runtime::Mount) {
+fn one(
+    case: &mut Case<'_>,
+    pointer: &str,
+    mount: &oci_spec::runtime::Mount,
+    taken: &mut BTreeSet<GuestPath>,
+) {
     let text = mount.destination().to_string_lossy();
     // runtime-spec, mounts: a relative destination is read as relative to "/".
     let Ok(target) = GuestPath::parse(&format!("/{text}")).map_err(|error| {
@@ -90,7 +84,7 @@ fn one(case: &mut Case<'_>, pointer: &str, mount: &oci_spec::runtime::Mount) {
     let Some(source) = source(case, pointer, &target, mount, &options, own) else {
         return;
     };
-    if case.grant.mounts.iter().any(|m| m.target == target) {
+    if !taken.insert(target.clone()) {
         let found = format!("a second mount on {target}");
         case.refuse(ControlId::S8_4_5, pointer, found, "mount each place once");
         return;

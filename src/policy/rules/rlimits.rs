@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use crate::controls::ControlId;
-use crate::policy::{Amount, Rlimit};
+use crate::policy::{Count, Rlimit};
 
 /// Fewer descriptors than this leave no room for the program's own fd and its libraries.
 const LEAST_NOFILE: u64 = 16;
@@ -84,7 +84,7 @@ fn as_asked(case: &mut Case<'_>) {
 }
 
 fn show(soft: u64, hard: u64) -> String {
-    format!("{}:{}", Amount(soft), Amount(hard))
+    format!("{}:{}", Count(soft), Count(hard))
 }
 
 /// The soft limit equals the hard one: the one-shot exec needs its descriptor to be the first that can't exist again.
@@ -102,7 +102,7 @@ fn descriptors(case: &mut Case<'_>, asked: Option<(String, u64)>) -> Rlimit {
                     format!("give at least {LEAST_NOFILE}"),
                 );
             }
-            let bounded = case.bounded(&pointer, Amount(hard), range.max, |c| c.nofile);
+            let bounded = case.bounded(&pointer, Count(hard), range.max, |c| c.nofile);
             held(case, &pointer, "nofile".into(), bounded.0, bounded.0).hard
         }
     };
