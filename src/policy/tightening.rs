@@ -188,6 +188,27 @@ impl Tightening<'_, '_> {
 
     fn volumes(&mut self, all: &mut Ceilings, file: &PolicyFile) {
         let Some(site) = &file.volumes else { return };
+        let lists = [
+            ("allowed", site.allowed.as_deref().unwrap_or_default()),
+            ("denied", &site.denied),
+        ];
+        for (key, list) in lists {
+            for (at, path) in list.iter().enumerate() {
+                let doubled = path.len() > 1 && (path.contains("//") || path.ends_with('/'));
+                if !path.starts_with('/')
+                    || doubled
+                    || path.split('/').any(|p| p == "." || p == "..")
+                {
+                    let message = format!(
+                        "{path:?} is not an absolute path without '.', '..' and doubled slashes"
+                    );
+                    self.problems.push(
+                        self.doc
+                            .problem(&["volumes", key, &at.to_string()], message),
+                    );
+                }
+            }
+        }
         for (at, path) in site.allowed.iter().flatten().enumerate() {
             if all.volumes.iter().all(|layer| layer.verdict(path)) {
                 continue;

@@ -262,9 +262,9 @@ fn a_site_policy_tightens() {
 
 #[test]
 fn broken_policies_name_every_place() {
-    let text = "version = 1\nwrong = 1\non_excess = \"maybe\"\n[limits]\nmemory = { max = \"1GB\" }\n[operators]\nuids = [-1]\n";
+    let text = "version = 1\nwrong = 1\non_excess = \"maybe\"\n[limits]\nmemory = { max = \"1GB\" }\n[operators]\nuids = [-1]\n[volumes]\ndenied = [\"etc\"]\n";
     let problems = Launch::standalone().policy(text).problems();
-    for place in [":2:1: ", ":3:13: ", ":5:18: ", ":7:9: "] {
+    for place in [":2:1: ", ":3:13: ", ":5:18: ", ":7:9: ", ":9:11: "] {
         assert!(
             problems
                 .iter()

@@ -17,6 +17,12 @@ fn has_mount(g: &Grant, target: &str) -> bool {
 
 const CASES: &[Case] = &[
     Case {
+        control: "SS-011/8.4.1",
+        grant: "exec = \"no-terminal\"",
+        ask: |l| l,
+        loosened: |g| g.exec_verb.is_some(),
+    },
+    Case {
         control: "SS-011/8.5.2",
         grant: "template = \"workers\"",
         ask: |mut l| {

@@ -265,6 +265,38 @@ fn ports_are_declared_and_low_ones_need_no_capability() {
 }
 
 #[test]
+fn what_the_launcher_lacks_is_not_granted() {
+    let mut launch = Launch::standalone().excepted(
+        "SS-011/8.1.5",
+        "capabilities = [\"CHOWN\", \"KILL\"], ambient = [\"KILL\"]",
+    );
+    for set in [
+        "bounding",
+        "permitted",
+        "effective",
+        "inheritable",
+        "ambient",
+    ] {
+        let pointer = format!("/process/capabilities/{set}");
+        launch = launch.set(&pointer, json!(["CAP_KILL"]));
+    }
+    let sets = launch.granted().capabilities;
+    assert_eq!(
+        (sets.inheritable, sets.ambient),
+        (vec!["KILL".to_string()], vec!["KILL".to_string()])
+    );
+    launch.host.bounding = 1;
+    let grant = launch.granted();
+    assert_eq!(grant.capabilities, CapabilitySets::default());
+    assert!(
+        grant
+            .clamps
+            .iter()
+            .any(|c| c.granted.contains("the launcher itself has no more"))
+    );
+}
+
+#[test]
 fn hooks_run_only_by_exact_path() {
     let policy = "version = 1\nhooks = [\"/usr/libexec/hook\"]\n";
     let launch = |path: &str| {

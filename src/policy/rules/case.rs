@@ -276,6 +276,7 @@ fn nothing(bundle: &Bundle) -> Grant {
             terminal: None,
         },
         exec: Exec::Once,
+        exec_verb: None,
         write_execute: WriteExecute::Denied,
         capabilities: CapabilitySets::default(),
         seccomp: SeccompGrant {

@@ -20,7 +20,6 @@ pub(super) struct MountOptions {
     pub idmap: bool,
     pub copy_up: bool,
     pub size: Option<Amount>,
-    pub size_given: Option<String>,
     pub inodes: Option<u64>,
     pub mode: Option<u32>,
     pub uid: Option<u32>,
@@ -125,7 +124,6 @@ fn value(out: &mut MountOptions, option: &str) -> bool {
     match key {
         "size" => {
             out.size = size(value);
-            out.size_given = Some(super::strings::shorten(value));
             out.size.is_some()
         }
         "nr_inodes" => size(value).map(|n| out.inodes = Some(n.0)).is_some(),

@@ -89,6 +89,7 @@ fn one(
         case.refuse(ControlId::S8_4_5, pointer, found, "mount each place once");
         return;
     }
+    misplaced(case, pointer, &source, &options);
     let granted = attributes(case, pointer, plain(target, source, pointer), &options);
     case.grant.mounts.push(granted);
 }
@@ -182,6 +183,40 @@ fn is_kernel_place(target: &GuestPath) -> bool {
         || ["proc", "sys"]
             .iter()
             .any(|name| target.is_at_or_below(&root.join(name)))
+}
+
+/// Options of another kind of mount: they change nothing, and that is said.
+fn misplaced(case: &mut Case<'_>, pointer: &str, source: &MountSource, options: &MountOptions) {
+    let tmpfs = matches!(source, MountSource::Tmpfs { .. } | MountSource::Dev);
+    let bind = matches!(source, MountSource::Bind { .. });
+    let sized = options.size.is_some() || options.inodes.is_some() || options.copy_up;
+    if sized && !tmpfs {
+        let place = format!("{pointer}/options");
+        case.cut(
+            ControlId::S8_4_7,
+            &place,
+            "size, nr_inodes or tmpcopyup",
+            "nothing: not a tmpfs",
+        );
+    }
+    if bind && (options.mode.is_some() || options.uid.is_some() || options.gid.is_some()) {
+        let place = format!("{pointer}/options");
+        case.cut(
+            ControlId::S8_4_7,
+            &place,
+            "mode, uid or gid",
+            "those of the source",
+        );
+    }
+    if options.idmap && !bind {
+        let place = format!("{pointer}/options");
+        case.cut(
+            ControlId::S8_4_7,
+            &place,
+            "idmap",
+            "nothing: not a bind mount",
+        );
+    }
 }
 
 /// Only with a terminal.

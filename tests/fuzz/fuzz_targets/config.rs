@@ -6,7 +6,8 @@ use cofferdam::paths::HostPath;
 use cofferdam::policy::{Caller, Decision, Policy, RootSource, decide};
 use std::sync::LazyLock;
 
-static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy::built_in().expect("the built-in policy loads"));
+static POLICY: LazyLock<Policy> =
+    LazyLock::new(|| Policy::built_in().expect("the built-in policy loads"));
 
 fn host() -> Host {
     Host {
@@ -14,7 +15,12 @@ fn host() -> Host {
         kernel: (6, 18),
         landlock_abi: 7,
         privilege: Privilege::Root,
-        caller: CallerIds { uid: 0, real_uid: 0, gid: 0, login: None },
+        caller: CallerIds {
+            uid: 0,
+            real_uid: 0,
+            gid: 0,
+            login: None,
+        },
         bounding: u64::MAX,
         rlimits: Vec::new(),
         may_raise_limits: false,

@@ -3,7 +3,10 @@
 use cofferdam::policy::{Policy, Source};
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
-    let file = Source { name: "exceptions.toml".into(), text: text.into() };
+    let file = Source {
+        name: "exceptions.toml".into(),
+        text: text.into(),
+    };
     if let Ok(policy) = Policy::layered(None, &[file]) {
         for e in &policy.exceptions {
             assert!((0..=366).contains(&e.expires.days_after(e.approved)));
