@@ -18,6 +18,7 @@ pub mod request;
 pub mod sample;
 pub mod sandbox;
 pub mod seccomp;
+pub mod site;
 pub mod survey;
 pub mod sys;
 pub mod verify;

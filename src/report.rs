@@ -8,9 +8,8 @@ pub use features::features;
 
 use crate::container::State;
 use crate::plan::Plan;
-use crate::policy::{CheckReport, Diagnostic, Policy};
+use crate::policy::CheckReport;
 use std::io::Write;
-use std::path::Path;
 
 /// A line on standard output; a closed pipe is not an error worth a panic.
 pub fn line(text: &str) {
@@ -40,27 +39,18 @@ pub fn plan(plan: &Plan, json: bool) {
 }
 
 /// What was cut down, before the program's own output begins.
-pub fn clamps(plan: &Plan) {
+pub fn warnings(plan: &Plan) {
+    if plan.template == crate::policy::Template::Compat {
+        say(
+            "the compat policy is in force: NOTHING is clamped; use it for conformance suites and migration only",
+        );
+    }
     for clamp in &plan.clamps {
         say(&format!(
             "{}: {} -> {} ({})",
             clamp.pointer, clamp.asked, clamp.granted, clamp.control
         ));
     }
-}
-
-/// The policy in force, or why there is none.
-pub fn load_policy(path: Option<&Path>) -> Result<Policy, Failure> {
-    read_policy(path)?.map_err(|problems| {
-        let all: Vec<String> = problems.iter().map(Diagnostic::to_string).collect();
-        Failure::new(format!("the site policy does not load: {}", all.join("; ")))
-    })
-}
-
-/// The policy files, parsed.
-pub fn read_policy(path: Option<&Path>) -> Result<Result<Policy, Vec<Diagnostic>>, Failure> {
-    let _ = path;
-    Ok(Policy::built_in())
 }
 
 /// The outcome of `policy check`.

@@ -354,10 +354,9 @@ fn hidden_on_host() -> Vec<(GuestPath, Kind)> {
     }
     for secret in HOST_SECRETS {
         if let (Ok(path), Ok(meta)) = (GuestPath::parse(secret), std::fs::symlink_metadata(secret))
+            && !meta.is_symlink()
         {
-            if !meta.is_symlink() {
-                out.push((path, if meta.is_dir() { Kind::Dir } else { Kind::File }));
-            }
+            out.push((path, if meta.is_dir() { Kind::Dir } else { Kind::File }));
         }
     }
     out.sort_by(|a, b| a.0.cmp(&b.0));

@@ -6,7 +6,7 @@ use crate::policy::{Caller, RootSource};
 use oci_spec::runtime::Spec;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The largest config.json that is read, in bytes.
 pub const MAX_CONFIG: u64 = 1 << 20;
@@ -79,20 +79,42 @@ impl Bundle {
                     "not a path: name the root file system's folder",
                 )
             })?;
-        let root = if root.starts_with('/') {
-            HostPath::trusted(root)
-        } else {
-            dir.join(root)
+        let root = match resolved(dir.as_path().join(root)) {
+            root if root.as_path() == Path::new("/") => RootSource::Host,
+            root => RootSource::Dir(root),
         };
+        let mut spec = spec;
+        resolve_sources(&mut spec, dir.as_path());
         Ok(Self {
             name: name.into(),
             caller,
-            root: RootSource::Dir(root),
+            root,
             spec,
             extras,
             digest: crate::digest::sha256_hex(&text),
         })
     }
+}
+
+/// Without symbolic links, so that policy judges the place that is meant; a later change of a link is an error then
+/// (paths are opened with RESOLVE_NO_SYMLINKS). What does not exist stays as it is: the survey will say so.
+pub(super) fn resolved(path: PathBuf) -> HostPath {
+    HostPath::trusted(std::fs::canonicalize(&path).unwrap_or(path))
+}
+
+/// Makes every bind source absolute (runtime-spec: relative to the bundle) and resolves its links.
+pub(super) fn resolve_sources(spec: &mut Spec, dir: &Path) {
+    let Some(mounts) = spec.mounts() else { return };
+    let mut mounts = mounts.clone();
+    for mount in &mut mounts {
+        let bind = |o: &String| matches!(o.as_str(), "bind" | "rbind");
+        let is_bind =
+            mount.typ().as_deref() == Some("bind") || mount.options().iter().flatten().any(bind);
+        if let Some(source) = mount.source().clone().filter(|_| is_bind) {
+            mount.set_source(Some(resolved(dir.join(source)).as_path().into()));
+        }
+    }
+    spec.set_mounts(Some(mounts));
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, BundleError> {

@@ -72,6 +72,7 @@ impl Bundle {
             other => (template_spec(request, other)?, root_of(other)),
         };
         ask(&mut spec, request);
+        super::load::resolve_sources(&mut spec, std::path::Path::new("/"));
         let text = serde_json::to_vec(&spec).unwrap_or_default();
         Ok(Self {
             name: request.name.clone(),
@@ -86,8 +87,12 @@ impl Bundle {
 
 fn root_of(source: &Source) -> RootSource {
     match source {
-        Source::Rootfs(dir) if dir.as_path() == std::path::Path::new("/") => RootSource::Host,
-        Source::Rootfs(dir) | Source::Bundle(dir) => RootSource::Dir(dir.clone()),
+        Source::Rootfs(dir) | Source::Bundle(dir) => {
+            match super::load::resolved(dir.as_path().into()) {
+                root if root.as_path() == std::path::Path::new("/") => RootSource::Host,
+                root => RootSource::Dir(root),
+            }
+        }
         Source::Embedded => RootSource::Embedded,
     }
 }

@@ -9,6 +9,7 @@ use crate::plan::Plan;
 use crate::policy::{self, Caller, CheckReport, Decision, Policy};
 use crate::report::{self, Failure};
 use crate::request::{RunRequest, Source};
+use crate::site::{self, Owner};
 use crate::survey::Survey;
 use std::path::Path;
 
@@ -70,7 +71,8 @@ fn request(args: LaunchArgs, name: String, words: Vec<String>) -> Result<RunRequ
 /// The one path from a bundle to a plan, for every verb.
 pub(super) fn plan_bundle(global: &Global, bundle: Bundle) -> Result<Planned, Failure> {
     let requested = container::now();
-    let policy = report::load_policy(global.policy.as_deref())?;
+    let policy =
+        site::load(global.policy.as_deref(), policy_owner()).map_err(Failure::from_error)?;
     let mut host = Host::probe().map_err(Failure::from_error)?;
     host.taken_ids.extend(store(global).ranges());
     let grant = match policy::decide(&bundle, &policy, &host) {
@@ -104,7 +106,7 @@ pub(super) fn run(global: &Global, args: RunArgs) -> Result<u8, Failure> {
     let bundle = Bundle::standalone(&request).map_err(Failure::from_error)?;
     let planned = plan_bundle(global, bundle)?;
     let context = context(&planned, shown, args.record.as_deref());
-    report::clamps(&planned.plan);
+    report::warnings(&planned.plan);
     let ended =
         container::run(&planned.plan, &context, &store(global)).map_err(Failure::from_container)?;
     if ended.oom_kills > 0 {
@@ -139,6 +141,14 @@ pub(super) fn context<'a>(
     }
 }
 
+/// For root only root's files count; an ordinary user launches with his own rights, so his files do too.
+fn policy_owner() -> Owner {
+    match nix::unistd::geteuid() {
+        uid if uid.is_root() => Owner::Root,
+        uid => Owner::RootOr(uid.as_raw()),
+    }
+}
+
 /// `plan`.
 pub(super) fn plan(global: &Global, args: PlanArgs) -> Result<u8, Failure> {
     let bundle = match (&args.launch.bundle, args.engine) {
@@ -158,7 +168,9 @@ pub(super) fn plan(global: &Global, args: PlanArgs) -> Result<u8, Failure> {
 
 /// `policy check`.
 pub(super) fn policy_check(global: &Global, json: bool) -> Result<u8, Failure> {
-    let loaded = report::read_policy(global.policy.as_deref())?;
+    let (site, files) =
+        site::read(global.policy.as_deref(), policy_owner()).map_err(Failure::from_error)?;
+    let loaded = Policy::layered(site.as_ref(), &files);
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |d| d.as_secs());

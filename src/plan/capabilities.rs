@@ -16,16 +16,32 @@ pub struct CapabilityPlan {
 
 /// SECBIT_NOROOT, NO_SETUID_FIXUP and NO_CAP_AMBIENT_RAISE with their locks, and KEEP_CAPS locked off.
 pub const SECUREBITS_LOCKED: u32 = 0b1110_1111;
+const NOROOT: u32 = 0b0000_0011;
+const NO_AMBIENT_RAISE: u32 = 0b1100_0000;
 
 pub(super) fn plan(grant: &Grant) -> CapabilityPlan {
     CapabilityPlan {
         sets: grant.capabilities.clone(),
-        // compat promises what other runtimes do: their containers' root gains capabilities by exec.
-        securebits: match grant.template {
-            Template::Compat => 0,
-            _ => SECUREBITS_LOCKED,
-        },
+        securebits: securebits(grant),
     }
+}
+
+/// With no capability at all everything is locked. Granted ones have to survive exec: for uid 0 by the old rule of
+/// root (so NOROOT stays off, and the bounding set limits it), ambient ones by being raised before the lock.
+fn securebits(grant: &Grant) -> u32 {
+    let sets = &grant.capabilities;
+    let mut bits = match grant.template {
+        // compat promises what other runtimes do: their containers' root gains capabilities by exec.
+        Template::Compat => return 0,
+        _ => SECUREBITS_LOCKED,
+    };
+    if !sets.effective.is_empty() || !sets.permitted.is_empty() {
+        bits &= !NOROOT;
+    }
+    if !sets.ambient.is_empty() {
+        bits &= !NO_AMBIENT_RAISE;
+    }
+    bits
 }
 
 impl CapabilityPlan {
@@ -48,7 +64,7 @@ impl CapabilityPlan {
         } else {
             given.join("; ")
         };
-        if self.securebits == SECUREBITS_LOCKED {
+        if self.securebits & NOROOT != 0 {
             text.push_str("; securebits locked");
         }
         vec![Line::new(

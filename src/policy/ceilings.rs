@@ -1,14 +1,11 @@
-//! The ceilings in force: the built-in policy, tightened by the site's.
+//! The ceilings: what the built-in policy file states, and how a policy file is read.
 //!
-//! Where a site's value is looser than the built-in one, the built-in one stays and a [`Diagnostic`] says which
-//! exception would be needed. No I/O; called by `layers`.
+//! No I/O and no decisions; `layers` reads with it, `tightening` lays a site's file over it, `rules` ask it.
 
 use super::document::{Diagnostic, Document};
-use super::exceptions::{Exception, Loosened, matches};
-use super::file::{Bound, CapabilityEntry, LimitTable, OnExcess, Operators, PolicyFile, Volumes};
+use super::file::{Bound, CapabilityEntry, OnExcess, Operators, PolicyFile, Volumes};
 use super::grant::Template;
-use super::quantity::{Amount, Cpus};
-use crate::controls::ControlId;
+use super::quantity::{Amount, Count, Cpus};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -59,15 +56,15 @@ pub struct LimitCeilings {
     /// Bytes of swap on top of memory.
     pub swap: Range<Amount>,
     /// Threads and processes.
-    pub pids: Range<Amount>,
+    pub pids: Range<Count>,
     /// CPUs.
     pub cpus: Range<Cpus>,
     /// File descriptors of a process.
-    pub nofile: Range<Amount>,
+    pub nofile: Range<Count>,
     /// Bytes a second.
     pub io_bps: Range<Amount>,
     /// Operations a second.
-    pub io_iops: Range<Amount>,
+    pub io_iops: Range<Count>,
     /// Bytes of one tmpfs.
     pub tmpfs: Range<Amount>,
 }
@@ -79,6 +76,10 @@ impl Ceilings {
             max: Amount(0),
             default: Amount(0),
         };
+        let nothing = Range {
+            max: Count(0),
+            default: Count(0),
+        };
         Self {
             template: Template::Default,
             on_excess: None,
@@ -88,14 +89,14 @@ impl Ceilings {
             limits: LimitCeilings {
                 memory: none,
                 swap: none,
-                pids: none,
+                pids: nothing,
                 cpus: Range {
                     max: Cpus(1),
                     default: Cpus(1),
                 },
-                nofile: none,
+                nofile: nothing,
                 io_bps: none,
-                io_iops: none,
+                io_iops: nothing,
                 tmpfs: none,
             },
             volumes: Vec::new(),
@@ -134,259 +135,6 @@ fn state<T: Copy>(range: &mut Range<T>, bound: Option<Bound<T>>) {
     let Some(bound) = bound else { return };
     range.max = bound.max.unwrap_or(range.max);
     range.default = bound.default.unwrap_or(range.default);
-}
-
-/// One way in which a site's file is looser than the ceiling: where, what, and the exception that would cover it.
-struct Excess<'a> {
-    path: Vec<String>,
-    found: String,
-    control: ControlId,
-    covered: &'a dyn Fn(&Loosened) -> bool,
-}
-
-/// Lays a site's file over the ceilings.
-pub struct Tightening<'a, 'p> {
-    /// The site's file, for places.
-    pub doc: &'a Document<'a>,
-    /// Exceptions that loaded.
-    pub exceptions: &'a [Exception],
-    /// Where problems go.
-    pub problems: &'p mut Vec<Diagnostic>,
-}
-
-impl Tightening<'_, '_> {
-    /// The built-in ceilings made tighter by the file; what would loosen is reported unless an exception covers it,
-    /// and never applied here: the exception itself does that, launch by launch, while it is in force.
-    pub fn apply(mut self, built_in: &Ceilings, file: &PolicyFile) -> Ceilings {
-        let mut all = built_in.clone();
-        all.on_excess = file.on_excess.or(all.on_excess);
-        all.audit = file.audit.unwrap_or(all.audit);
-        if all.audit {
-            self.need_compat("audit", "audit = true clamps nothing");
-        }
-        match file.template {
-            None | Some(Template::Default) => {}
-            Some(wanted) => self.template(wanted),
-        }
-        // Who is trusted, and which programs are hooks, is for the site to say: the control is that it says it.
-        all.operators = file.operators.clone().unwrap_or(all.operators);
-        all.hooks = file.hooks.clone().unwrap_or(all.hooks);
-        for (at, hook) in all.hooks.iter().enumerate() {
-            if !hook.starts_with('/') {
-                let message = format!("{hook:?} is not an absolute path");
-                let at = at.to_string();
-                self.problems
-                    .push(self.doc.problem(&["hooks", &at], message));
-            }
-        }
-        self.capabilities(&mut all, file);
-        self.limits(&mut all.limits, file.limits.as_ref());
-        self.volumes(&mut all, file);
-        self.joins(&mut all, file);
-        self.sysctl(&mut all, file);
-        if let Some(ports) = file.ports {
-            if ports.max > all.max_ports {
-                self.loosens(Excess {
-                    path: vec!["ports".into(), "max".into()],
-                    found: format!(
-                        "{} ports are above the ceiling of {}",
-                        ports.max, all.max_ports
-                    ),
-                    control: ControlId::S8_5_5,
-                    covered: &|g| g.max_ports.is_some_and(|n| n >= ports.max),
-                });
-            }
-            all.max_ports = all.max_ports.min(ports.max);
-        }
-        all
-    }
-
-    fn loosens(&mut self, excess: Excess<'_>) {
-        let covered = |e: &Exception| e.is_site_wide() && (excess.covered)(&e.grant);
-        if self.exceptions.iter().any(covered) {
-            return;
-        }
-        let path: Vec<&str> = excess.path.iter().map(String::as_str).collect();
-        let message = format!(
-            "{}; a site policy only tightens. To loosen {} write an exception with scope = {{ name = \"*\" }}",
-            excess.found, excess.control
-        );
-        self.problems.push(self.doc.problem(&path, message));
-    }
-
-    fn need_compat(&mut self, key: &str, found: &str) {
-        self.loosens(Excess {
-            path: vec![key.into()],
-            found: found.into(),
-            control: ControlId::S8_4_14,
-            covered: &|g| g.template == Some(Template::Compat),
-        });
-    }
-
-    fn template(&mut self, wanted: Template) {
-        let control = match wanted {
-            Template::Workers => ControlId::S8_5_2,
-            Template::Script => ControlId::S8_4_3,
-            Template::Default | Template::Compat => ControlId::S8_4_14,
-        };
-        self.loosens(Excess {
-            path: vec!["template".into()],
-            found: format!("the template {wanted:?} allows more than Default"),
-            control,
-            covered: &|g| g.template == Some(wanted),
-        });
-    }
-
-    fn capabilities(&mut self, all: &mut Ceilings, file: &PolicyFile) {
-        let Some(entries) = &file.capability else {
-            return;
-        };
-        for (at, entry) in entries.iter().enumerate() {
-            let at = at.to_string();
-            if super::capability::number(&entry.name).is_none() {
-                let message = format!(
-                    "{:?} is not a capability; names are upper case without CAP_, and ALL is not one",
-                    entry.name
-                );
-                self.problems
-                    .push(self.doc.problem(&["capability", &at, "name"], message));
-            } else if !all.capabilities.iter().any(|c| c.name == entry.name) {
-                self.loosens(Excess {
-                    path: vec!["capability".into(), at.clone(), "name".into()],
-                    found: format!("{} is not in the built-in whitelist", entry.name),
-                    control: ControlId::S8_1_5,
-                    covered: &|g| g.capabilities.contains(&entry.name),
-                });
-            }
-            if entry.reason.trim().is_empty() {
-                let message = "reason is empty; say why a service needs this capability";
-                self.problems
-                    .push(self.doc.problem(&["capability", &at, "reason"], message));
-            }
-        }
-        all.capabilities
-            .retain(|c| entries.iter().any(|e| e.name == c.name));
-    }
-
-    fn limits(&mut self, all: &mut LimitCeilings, table: Option<&LimitTable>) {
-        let Some(t) = table else { return };
-        type Of<T> = fn(&super::exceptions::Ceiling) -> Option<T>;
-        let of: [Of<Amount>; 7] = [
-            |c| c.memory,
-            |c| c.swap,
-            |c| c.pids,
-            |c| c.nofile,
-            |c| c.io_bps,
-            |c| c.io_iops,
-            |c| c.tmpfs,
-        ];
-        self.limit("memory", &mut all.memory, t.memory, of[0]);
-        self.limit("swap", &mut all.swap, t.swap, of[1]);
-        self.limit("pids", &mut all.pids, t.pids, of[2]);
-        self.limit("nofile", &mut all.nofile, t.nofile, of[3]);
-        self.limit("io_bps", &mut all.io_bps, t.io_bps, of[4]);
-        self.limit("io_iops", &mut all.io_iops, t.io_iops, of[5]);
-        self.limit("tmpfs", &mut all.tmpfs, t.tmpfs, of[6]);
-        self.limit("cpus", &mut all.cpus, t.cpus, |c| c.cpus);
-    }
-
-    fn limit<T: Copy + Ord + std::fmt::Display>(
-        &mut self,
-        key: &str,
-        range: &mut Range<T>,
-        bound: Option<Bound<T>>,
-        of: fn(&super::exceptions::Ceiling) -> Option<T>,
-    ) {
-        let Some(bound) = bound else { return };
-        for (word, asked) in [("max", bound.max), ("default", bound.default)] {
-            let Some(asked) = asked.filter(|asked| *asked > range.max) else {
-                continue;
-            };
-            self.loosens(Excess {
-                path: vec!["limits".into(), key.into(), word.into()],
-                found: format!(
-                    "{key}.{word} = {asked} is above the ceiling of {}",
-                    range.max
-                ),
-                control: ControlId::S8_1_4,
-                covered: &|g| {
-                    g.limits
-                        .as_ref()
-                        .and_then(of)
-                        .is_some_and(|max| max >= asked)
-                },
-            });
-        }
-        range.max = range.max.min(bound.max.unwrap_or(range.max));
-        range.default = bound.default.unwrap_or(range.default).min(range.max);
-    }
-
-    fn volumes(&mut self, all: &mut Ceilings, file: &PolicyFile) {
-        let Some(site) = &file.volumes else { return };
-        for (at, path) in site.allowed.iter().flatten().enumerate() {
-            if all.volumes.iter().all(|layer| layer.verdict(path)) {
-                continue;
-            }
-            self.loosens(Excess {
-                path: vec!["volumes".into(), "allowed".into(), at.to_string()],
-                found: format!("{path} is closed to bind mounts"),
-                control: ControlId::S8_5_1,
-                covered: &|g| g.sources.iter().any(|s| is_below(path, s)),
-            });
-        }
-        all.volumes.push(site.clone());
-    }
-
-    fn joins(&mut self, all: &mut Ceilings, file: &PolicyFile) {
-        for (kind, patterns) in file.join.iter().flatten() {
-            let Some(known) = all.join.get_mut(kind) else {
-                let kinds: Vec<&str> = all.join.keys().map(String::as_str).collect();
-                let message = format!(
-                    "{kind:?} is no kind of namespace; they are {}",
-                    kinds.join(", ")
-                );
-                self.problems
-                    .push(self.doc.problem(&["join", kind], message));
-                continue;
-            };
-            let known = std::mem::take(known);
-            for (at, pattern) in patterns.iter().enumerate() {
-                if known.iter().any(|k| k == pattern || matches(k, pattern)) {
-                    continue;
-                }
-                let word = format!("{kind}:{pattern}");
-                self.loosens(Excess {
-                    path: vec!["join".into(), kind.clone(), at.to_string()],
-                    found: format!(
-                        "{pattern} is not among the places where namespaces may be joined"
-                    ),
-                    control: ControlId::S8_1_3,
-                    covered: &|g| g.namespaces.contains(&word),
-                });
-            }
-            let kept = patterns
-                .iter()
-                .filter(|p| known.iter().any(|k| k == *p || matches(k, p)));
-            all.join.insert(kind.clone(), kept.cloned().collect());
-        }
-    }
-
-    fn sysctl(&mut self, all: &mut Ceilings, file: &PolicyFile) {
-        let Some(asked) = &file.sysctl else { return };
-        let covers = |key: &String| all.sysctl.iter().any(|k| k == key || matches(k, key));
-        for (at, key) in asked.iter().enumerate() {
-            if !covers(key) {
-                self.loosens(Excess {
-                    path: vec!["sysctl".into(), at.to_string()],
-                    found: format!("{key} is not in the built-in list"),
-                    control: ControlId::S8_5_1,
-                    covered: &|g| g.sysctl.contains(key),
-                });
-            }
-        }
-        let kept: Vec<String> = asked.iter().filter(|key| covers(key)).cloned().collect();
-        all.sysctl = kept;
-    }
 }
 
 /// Whether a path is a folder or lies in it, component by component.

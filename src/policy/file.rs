@@ -3,7 +3,7 @@
 //! Types only; a missing key means "as the layer above has it". Parsed by `ceilings`.
 
 use super::grant::Template;
-use super::quantity::{Amount, Cpus};
+use super::quantity::{Amount, Count, Cpus};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -126,15 +126,15 @@ pub struct LimitTable {
     /// Bytes of swap on top of memory.
     pub swap: Option<Bound<Amount>>,
     /// Threads and processes.
-    pub pids: Option<Bound<Amount>>,
+    pub pids: Option<Bound<Count>>,
     /// CPUs.
     pub cpus: Option<Bound<Cpus>>,
     /// File descriptors of a process.
-    pub nofile: Option<Bound<Amount>>,
+    pub nofile: Option<Bound<Count>>,
     /// Bytes a second, read and written.
     pub io_bps: Option<Bound<Amount>>,
     /// Operations a second, read and written.
-    pub io_iops: Option<Bound<Amount>>,
+    pub io_iops: Option<Bound<Count>>,
     /// Bytes of one tmpfs.
     pub tmpfs: Option<Bound<Amount>>,
 }

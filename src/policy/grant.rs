@@ -63,6 +63,8 @@ pub struct Grant {
     pub process: Process,
     /// Programs that may be executed.
     pub exec: Exec,
+    /// How far the verb `exec` may go in this container; `None`: not at all.
+    pub exec_verb: Option<super::ExecVerb>,
     /// Whether memory may be both writable and executable.
     pub write_execute: WriteExecute,
     /// The five capability sets.

@@ -2,9 +2,10 @@
 //!
 //! Text in, [`Policy`] or all problems out; `site` reads the files, `policy::decide` uses the result.
 
-use super::ceilings::{self, Ceilings, Tightening};
+use super::ceilings::{self, Ceilings};
 use super::document::{Diagnostic, Document};
 use super::exceptions::{self, Exception};
+use super::tightening::Tightening;
 use aws_lc_rs::digest;
 use serde::Serialize;
 

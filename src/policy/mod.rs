@@ -12,19 +12,24 @@ mod exceptions;
 mod file;
 mod grant;
 mod layers;
+mod loosened;
 mod quantity;
 mod rules;
+#[cfg(test)]
+mod schema;
+mod tightening;
 
 pub use capability::NAMES as CAPABILITY_NAMES;
 pub use ceilings::{Ceilings, LimitCeilings, Range};
 pub use check::CheckReport;
 pub use date::Date;
 pub use document::Diagnostic;
-pub use exceptions::{Ceiling, Exception, ExceptionFile, ExecVerb, Loosened, Scope};
+pub use exceptions::{Exception, ExceptionFile, Scope};
 pub use file::{CapabilityEntry, OnExcess, Operators, PolicyFile, Rootless, Volumes};
 pub use grant::*;
 pub use layers::{COMPAT_TOML, DEFAULT_TOML, Policy, Source};
-pub use quantity::{Amount, Cpus};
+pub use loosened::{Ceiling, ExecVerb, Loosened};
+pub use quantity::{Amount, Count, Cpus};
 pub use rules::decide;
 
 /// The answer of `decide`.

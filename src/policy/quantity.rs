@@ -55,7 +55,7 @@ impl fmt::Display for Amount {
             return f.write_str("unlimited");
         }
         for (name, shift) in UNITS.iter().rev() {
-            if self.0 != 0 && self.0 % (1 << shift) == 0 {
+            if self.0 != 0 && self.0.is_multiple_of(1 << shift) {
                 return write!(f, "{}{name}", self.0 >> shift);
             }
         }
@@ -91,6 +91,41 @@ impl<'de> Deserialize<'de> for Amount {
             Err(_) => Err(Error::custom(
                 "an amount is wanted: 512, \"512MiB\" or \"unlimited\"",
             )),
+        }
+    }
+}
+
+/// How many: threads, descriptors, operations; [`Count::UNLIMITED`] for no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Count(pub u64);
+
+impl Count {
+    /// "unlimited".
+    pub const UNLIMITED: Count = Count(u64::MAX);
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::UNLIMITED => f.write_str("unlimited"),
+            Self(n) => write!(f, "{n}"),
+        }
+    }
+}
+
+impl Serialize for Count {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        match Written::deserialize(d) {
+            Ok(Written::Whole(n)) if n >= 0 => Ok(Self(n.unsigned_abs())),
+            Ok(Written::Text(text)) if text == "unlimited" => Ok(Self::UNLIMITED),
+            _ => Err(Error::custom("a whole number is wanted, or \"unlimited\"")),
         }
     }
 }
@@ -164,6 +199,15 @@ mod schema {
             json_schema!({"anyOf": [
                 {"type": "integer", "minimum": 0},
                 {"type": "string", "pattern": "^([0-9]+(KiB|MiB|GiB|TiB)?|unlimited)$"}]})
+        }
+    }
+
+    impl JsonSchema for super::Count {
+        fn schema_name() -> std::borrow::Cow<'static, str> {
+            "Count".into()
+        }
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({"anyOf": [{"type": "integer", "minimum": 0}, {"const": "unlimited"}]})
         }
     }
 

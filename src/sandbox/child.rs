@@ -63,7 +63,7 @@ fn recipe(work: &mut ChildWork, socket: RawFd) -> Result<std::convert::Infallibl
     pivot(work)?; // from here on no host path can be named
     names_and_loopback(work)?; // need the namespaces' capabilities, which go soon
     limits(work)?; // may need CAP_SYS_RESOURCE, which goes soon
-    let cwd = open_inside(work, &work.cwd, libc::O_DIRECTORY).during(Step::Cwd)?;
+    let cwd = open_inside(&work.cwd, libc::O_DIRECTORY).during(Step::Cwd)?;
     program(work)?; // opened through the container's own mounts: their nosuid and noexec count
     let rules = lockdown::open_rules(work)?; // while we may still search every folder
     streams(work)?; // /dev/null and pipes, made outside
@@ -205,12 +205,7 @@ fn open_slash() -> Result<OwnedFd, Errno> {
     )
 }
 
-pub(super) fn open_inside(
-    work: &ChildWork,
-    path: &std::ffi::CStr,
-    flags: i32,
-) -> Result<OwnedFd, Errno> {
-    let _ = work;
+pub(super) fn open_inside(path: &std::ffi::CStr, flags: i32) -> Result<OwnedFd, Errno> {
     let root = open_slash()?;
     open_in_root(root.as_fd(), path, libc::O_PATH | flags, 0, Resolve::InRoot)
 }
@@ -246,7 +241,7 @@ fn limits(work: &ChildWork) -> Done {
 }
 
 fn program(work: &ChildWork) -> Done {
-    let program = open_inside(work, &work.program, 0).during(Step::Program)?;
+    let program = open_inside(&work.program, 0).during(Step::Program)?;
     process::raise_nofile().during(Step::ProgramFd)?;
     dup_to(program.as_fd(), work.exec_fd).during(Step::ProgramFd)
 }

@@ -1,7 +1,7 @@
 //! The child gives its rights away: ids, capabilities, marks, landlock, limits, filters. No allocation.
 
 use super::child::{Done, During, Failed, open_inside};
-use super::prepare::ChildWork;
+use super::prepare::{ChildWork, Landlock};
 use super::wire::Step;
 use crate::plan::process::Dumpable;
 use crate::sys::process::{self, prctl};
@@ -22,16 +22,20 @@ const PR_SPEC_FORCE_DISABLE: u64 = 1 << 3;
 
 /// Opens each path inside and ties its rights to it.
 pub(super) fn open_rules(work: &mut ChildWork) -> Result<Rules, Failed> {
-    let Some((mut ruleset, paths)) = work.landlock.take() else {
+    let Some(Landlock {
+        mut ruleset,
+        rules: paths,
+    }) = work.landlock.take()
+    else {
         return Ok(Rules(None));
     };
-    for (index, (path, access, optional)) in paths.iter().enumerate() {
-        let fd = match open_inside(work, path, 0) {
+    for (index, rule) in paths.iter().enumerate() {
+        let fd = match open_inside(&rule.path, 0) {
             Ok(fd) => fd,
-            Err(Errno::ENOENT | Errno::ENOTDIR) if *optional => continue,
+            Err(Errno::ENOENT | Errno::ENOTDIR) if rule.optional => continue,
             Err(errno) => return Err(Failed(Step::Landlock, index as u16, errno)),
         };
-        let access = narrowed(&fd, *access).during_nth(Step::Landlock, index)?;
+        let access = narrowed(&fd, rule.access).during_nth(Step::Landlock, index)?;
         ruleset = ruleset
             .add_rule(PathBeneath::new(fd, access))
             .map_err(|_| Failed(Step::Landlock, index as u16, Errno::last()))?;

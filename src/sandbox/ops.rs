@@ -46,12 +46,14 @@ impl Slots {
 /// One operation.
 #[derive(Debug)]
 pub enum Op {
-    /// A detached copy of a host path (no link followed at its end).
+    /// A detached copy of a host path that leads through no symbolic link (the loader has resolved it).
     CloneHost {
         into: Slot,
         path: CString,
         recursive: bool,
     },
+    /// A detached copy of the launcher's own file.
+    CloneSelf { into: Slot },
     /// A detached copy of a file or folder of a mount that is attached to the stage
     /// (a detached mount can be copied since Linux 6.15 only).
     CloneBelow {
@@ -143,7 +145,7 @@ impl Op {
     /// The system calls it makes, for an error's sentence.
     pub fn call(&self) -> &'static str {
         match self {
-            Op::CloneHost { .. } | Op::CloneBelow { .. } => "open_tree",
+            Op::CloneHost { .. } | Op::CloneSelf { .. } | Op::CloneBelow { .. } => "open_tree",
             Op::NewFs { .. } | Op::Overlay { .. } => "fsopen, fsconfig, fsmount",
             Op::Attr { idmap: true, .. } => "mount_setattr MOUNT_ATTR_IDMAP",
             Op::Attr { .. } | Op::Change { .. } => "mount_setattr",
@@ -167,11 +169,16 @@ impl Op {
                 path,
                 recursive,
             } => {
-                let fd = open_path(nix::fcntl::AT_FDCWD, path)?;
+                let slash = open_path(nix::fcntl::AT_FDCWD, c"/")?;
+                let fd = open_in_root(slash.as_fd(), path, libc::O_PATH, 0, Resolve::NoSymlinks)?;
                 slots.put(*into, mount::open_tree(fd.as_fd(), c"", *recursive)?)
             }
             Op::CloneBelow { into, from, path } => {
                 let fd = open_path(slots.get(*from)?, path)?;
+                slots.put(*into, mount::open_tree(fd.as_fd(), c"", false)?)
+            }
+            Op::CloneSelf { into } => {
+                let fd = open_path(nix::fcntl::AT_FDCWD, c"/proc/self/exe")?;
                 slots.put(*into, mount::open_tree(fd.as_fd(), c"", false)?)
             }
             Op::Change { target, attr } => {

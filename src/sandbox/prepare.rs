@@ -63,12 +63,26 @@ pub(super) struct ChildWork {
     pub(super) securebits: u32,
     pub(super) mdwe: bool,
     pub(super) speculation: bool,
-    pub(super) landlock: Option<(RulesetCreated, Vec<(CString, BitFlags<AccessFs>, bool)>)>,
+    pub(super) landlock: Option<Landlock>,
     pub(super) filters: Vec<Vec<seccompiler::sock_filter>>,
     pub(super) dumpable: Dumpable,
     pub(super) parent_death: bool,
     pub(super) stdio: [Option<OwnedFd>; 3],
     pub(super) gate: Option<StartGate>,
+}
+
+/// A ruleset, and the rules that are added to it inside.
+pub(super) struct Landlock {
+    pub(super) ruleset: RulesetCreated,
+    pub(super) rules: Vec<PathRight>,
+}
+
+/// Rights below a path.
+pub(super) struct PathRight {
+    pub(super) path: CString,
+    pub(super) access: BitFlags<AccessFs>,
+    /// A listed program need not be in every image.
+    pub(super) optional: bool,
 }
 
 /// The five sets, bounding aside.
@@ -364,7 +378,7 @@ fn landlock_ruleset(
     plan: &LandlockPlan,
     exec: &Exec,
     labels: &mut Labels,
-) -> Result<Option<(RulesetCreated, Vec<(CString, BitFlags<AccessFs>, bool)>)>, PrepareError> {
+) -> Result<Option<Landlock>, PrepareError> {
     if plan.abi == 0 {
         return Ok(None);
     }
@@ -389,11 +403,17 @@ fn landlock_ruleset(
             .rules
             .push(format!("{} ({:?})", rule.path, rule.access));
         let access = rights(rule.access, all, exec);
-        // A listed program need not be in every image.
         let optional = rule.access == Access::Execute && matches!(exec, Exec::Listed(_));
-        rules.push((c_string(rule.path.relative(), "a path")?, access, optional));
+        rules.push(PathRight {
+            path: c_string(rule.path.relative(), "a path")?,
+            access,
+            optional,
+        });
     }
-    Ok(Some((created, rules)))
+    Ok(Some(Landlock {
+        ruleset: created,
+        rules,
+    }))
 }
 
 fn rights(access: Access, all: BitFlags<AccessFs>, exec: &Exec) -> BitFlags<AccessFs> {

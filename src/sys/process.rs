@@ -127,7 +127,7 @@ pub fn exec_path(path: &CStr, argv: &ExecStrings, envp: &ExecStrings) -> Errno {
 pub fn prctl(option: i32, a: u64, b: u64, c: u64, d: u64) -> Result<i64, Errno> {
     // SAFETY: the options used by the callers (no_new_privs, dumpable, securebits, keepcaps, pdeathsig, MDWE,
     // speculation, capability sets) take plain integers.
-    check(unsafe { libc::prctl(option, a, b, c, d) as libc::c_long }).map(|v| v as i64)
+    check(unsafe { libc::prctl(option, a, b, c, d) as libc::c_long })
 }
 
 /// A session keyring of one's own, so that no key of the caller's session is inherited.

@@ -10,6 +10,7 @@ fn host(cgroups: CgroupLayout, privilege: Privilege) -> Host {
         landlock_abi: 6,
         privilege,
         caller: CallerIds {
+            real_uid: 0,
             uid: 0,
             gid: 0,
             login: None,

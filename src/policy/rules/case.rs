@@ -14,6 +14,10 @@ use crate::policy::{
 use oci_spec::runtime::{Linux, Spec};
 use std::fmt::Display;
 
+/// How far back a note is compared with those before it: doubles come close together, and a hostile request with
+/// tens of thousands of faults must not cost their square.
+const NEAR: usize = 16;
+
 /// Whether ceilings are applied or only watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Strictness {
@@ -67,6 +71,14 @@ impl<'a> Case<'a> {
         self.grant.template == Template::Compat || self.strictness == Strictness::AsAsked
     }
 
+    /// What is given when nothing is asked: the default, or nothing at all under compat.
+    pub fn unasked(&self, default: Amount) -> Amount {
+        match self.compat() {
+            true => Amount::UNLIMITED,
+            false => default,
+        }
+    }
+
     /// Something above the ceiling: noted as cut down, or a violation where policy refuses excess.
     pub fn over(
         &mut self,
@@ -82,9 +94,11 @@ impl<'a> Case<'a> {
         match self.policy.ceilings.on_excess.unwrap_or(by_caller) {
             OnExcess::Clamp => self.cut(control, pointer, asked, granted),
             OnExcess::Refuse => {
-                let remedy = format!(
-                    "the ceiling is: {granted}; ask for no more, or get an exception for {control}"
-                );
+                let way_out = match control.control().loosenings.is_empty() {
+                    true => "there is no exception from it".to_string(),
+                    false => format!("an exception for {control} would lift it"),
+                };
+                let remedy = format!("policy allows: {granted}; {way_out}");
                 self.refuse(control, pointer, asked, remedy);
             }
         }
@@ -104,7 +118,14 @@ impl<'a> Case<'a> {
             asked: asked.to_string(),
             granted: granted.to_string(),
         };
-        if !self.grant.clamps.contains(&clamp) {
+        if !self
+            .grant
+            .clamps
+            .iter()
+            .rev()
+            .take(NEAR)
+            .any(|c| *c == clamp)
+        {
             self.grant.clamps.push(clamp);
         }
     }
@@ -123,7 +144,13 @@ impl<'a> Case<'a> {
             found: found.to_string(),
             remedy: remedy.to_string(),
         };
-        if !self.violations.contains(&violation) {
+        if !self
+            .violations
+            .iter()
+            .rev()
+            .take(NEAR)
+            .any(|v| *v == violation)
+        {
             self.violations.push(violation);
         }
     }
@@ -180,13 +207,13 @@ impl<'a> Case<'a> {
     }
 
     /// An amount asked, held to a ceiling that an exception may lift.
-    pub fn bounded(
+    pub fn bounded<T: Copy + Ord + Display>(
         &mut self,
         pointer: &str,
-        asked: Amount,
-        ceiling: Amount,
-        of: fn(&crate::policy::Ceiling) -> Option<Amount>,
-    ) -> Amount {
+        asked: T,
+        ceiling: T,
+        of: fn(&crate::policy::Ceiling) -> Option<T>,
+    ) -> T {
         let lifted = |g: &Loosened| {
             g.limits
                 .as_ref()
@@ -249,6 +276,7 @@ fn nothing(bundle: &Bundle) -> Grant {
             terminal: None,
         },
         exec: Exec::Once,
+        exec_verb: None,
         write_execute: WriteExecute::Denied,
         capabilities: CapabilitySets::default(),
         seccomp: SeccompGrant {

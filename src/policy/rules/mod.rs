@@ -11,8 +11,10 @@ mod devices;
 mod env;
 mod hooks;
 mod identity;
+mod io;
 mod labels;
 mod limits;
+mod memory;
 mod mount_options;
 mod mounts;
 mod namespaces;
@@ -20,6 +22,7 @@ mod paths;
 mod ports;
 mod process;
 mod rlimits;
+mod root;
 mod seccomp;
 mod strings;
 mod sysctl;
@@ -60,18 +63,19 @@ const RULES: &[Rule] = &[
     rule(&[S8_5_3, S8_4_1, S8_4_7], process::program),
     rule(&[S8_2_2], env::variables),
     rule(&[S8_4_1], process::terminal),
+    rule(&[S8_4_1, S8_4_13], process::exec_verb),
     rule(&[S8_3_7], process::privileges),
     rule(&[S8_1_5, S8_4_4, S8_4_6], capabilities::sets),
-    rule(&[S8_4_7], mounts::root),
+    rule(&[S8_4_7], root::readonly_and_private),
     rule(&[S8_4_5, S8_4_7, S8_4_8], mounts::all),
     rule(&[S8_4_7], paths::masked_and_readonly),
     rule(&[S8_5_1], devices::nodes),
     rule(&[S8_5_1], devices::access),
-    rule(&[S8_1_4], limits::memory),
+    rule(&[S8_1_4], memory::limits),
     rule(&[S8_1_4], limits::cpu),
     rule(&[S8_1_4], limits::pids),
-    rule(&[S8_1_4], limits::io),
-    rule(&[S8_1_4], limits::other),
+    rule(&[S8_1_4], io::rates),
+    rule(&[S8_1_4], io::other),
     rule(&[S8_1_4], cgroup::unified),
     rule(&[S8_1_4], cgroup::place),
     rule(&[S8_1_4, S8_4_13], rlimits::all),
@@ -84,7 +88,7 @@ const RULES: &[Rule] = &[
     rule(&[S8_2_1], hooks::all),
     rule(&[S8_2_1], annotations::all),
     rule(&[S8_2_2], env::secrets),
-    rule(&[S8_1_4], template::degraded),
+    rule(&[S8_1_1, S8_1_4], template::degraded),
 ];
 
 /// Whether the bundle may run on this host under this policy, and exactly with what rights.
@@ -138,3 +142,17 @@ fn conclude(case: Case<'_>) -> Decision {
 
 /// The sentence for something that this launcher has no mechanism for.
 const NO_MECHANISM: &str = "this launcher has no mechanism for it; leave it out";
+
+#[cfg(test)]
+mod tests {
+    use super::RULES;
+    use crate::controls::catalogue;
+
+    #[test]
+    fn whatever_can_be_loosened_is_decided_by_a_rule() {
+        for control in catalogue().filter(|c| !c.loosenings.is_empty()) {
+            let ruled = RULES.iter().any(|rule| rule.controls.contains(&control.id));
+            assert!(ruled, "no rule serves {}", control.text);
+        }
+    }
+}

@@ -12,13 +12,14 @@ pub(super) struct MountOptions {
     pub suid: bool,
     pub dev: bool,
     pub noexec: bool,
+    pub nosuid: bool,
+    pub nodev: bool,
     pub atime: Option<Atime>,
     pub nosymfollow: bool,
     pub propagation: Option<Propagation>,
     pub idmap: bool,
     pub copy_up: bool,
     pub size: Option<Amount>,
-    pub size_given: Option<String>,
     pub inodes: Option<u64>,
     pub mode: Option<u32>,
     pub uid: Option<u32>,
@@ -54,10 +55,10 @@ fn flag(out: &mut MountOptions, option: &str) -> bool {
         "rbind" => out.bind = Some(Recursion::Tree),
         "ro" | "rro" => out.readonly = true,
         "rw" | "rrw" => out.readonly = false,
-        "nosuid" | "rnosuid" => out.suid = false,
-        "suid" | "rsuid" => out.suid = true,
-        "nodev" | "rnodev" => out.dev = false,
-        "dev" | "rdev" => out.dev = true,
+        "nosuid" | "rnosuid" => (out.nosuid, out.suid) = (true, false),
+        "suid" | "rsuid" => (out.nosuid, out.suid) = (false, true),
+        "nodev" | "rnodev" => (out.nodev, out.dev) = (true, false),
+        "dev" | "rdev" => (out.nodev, out.dev) = (false, true),
         "noexec" | "rnoexec" => (out.noexec, out.exec) = (true, false),
         "exec" | "rexec" => (out.noexec, out.exec) = (false, true),
         "relatime" | "rrelatime" | "norelatime" | "rnorelatime" | "atime" | "ratime" => {
@@ -123,7 +124,6 @@ fn value(out: &mut MountOptions, option: &str) -> bool {
     match key {
         "size" => {
             out.size = size(value);
-            out.size_given = Some(super::strings::shorten(value));
             out.size.is_some()
         }
         "nr_inodes" => size(value).map(|n| out.inodes = Some(n.0)).is_some(),

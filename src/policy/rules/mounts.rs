@@ -1,100 +1,29 @@
-//! The root and every mount: nosuid and nodev always, what is writable also noexec and with a size.
+//! Every mount: nosuid and nodev always, what is writable also noexec and with a size.
 //!
 //! Nothing lies over or below /proc and /sys but their own file systems (CVE-2019-16884, CVE-2019-19921 and kin).
 
 use super::case::Case;
 use super::mount_options::{self, MountOptions};
-use super::{strings::shorten, volumes};
+use super::{strings::MAX_LIST, strings::shorten, volumes};
 use crate::controls::ControlId;
 use crate::paths::GuestPath;
 use crate::policy::{Amount, Atime, Mount, MountSource, Propagation};
-
-/// The root: read-only unless excepted, private.
-pub(super) fn root(case: &mut Case<'_>) {
-    let Some(root) = case.spec().root() else {
-        return;
-    };
-    if !root.readonly().unwrap_or(false) {
-        if case.waived("/root/readonly", "a writable root", |g| g.writable_root) {
-            case.grant.root.readonly = false;
-        } else if root.readonly() == Some(false) {
-            case.over(
-                ControlId::S8_4_7,
-                "/root/readonly",
-                "a writable root",
-                "a read-only one",
-            );
-        } else {
-            case.cut(
-                ControlId::S8_4_7,
-                "/root/readonly",
-                "a writable root (nothing said)",
-                "a read-only one",
-            );
-        }
-    }
-    let propagation = case.linux().and_then(|l| l.rootfs_propagation().as_deref());
-    let asked = match propagation {
-        None | Some("" | "private" | "rprivate") => return,
-        Some("slave" | "rslave") => Propagation::Slave,
-        Some("shared" | "rshared") => Propagation::Shared,
-        Some("unbindable" | "runbindable") => Propagation::Unbindable,
-        Some(other) => {
-            let found = format!("the propagation {:?}", shorten(other));
-            case.refuse(
-                ControlId::S8_4_5,
-                "/linux/rootfsPropagation",
-                found,
-                "use private",
-            );
-            return;
-        }
-    };
-    if case.compat() {
-        case.grant.root.propagation = Some(asked);
-    } else if asked != Propagation::Unbindable {
-        case.over(
-            ControlId::S8_4_5,
-            "/linux/rootfsPropagation",
-            format!("{asked:?}"),
-            "Private",
-        );
-    } else {
-        case.cut(
-            ControlId::S8_4_5,
-            "/linux/rootfsPropagation",
-            "Unbindable",
-            "Private",
-        );
-    }
-}
+use std::collections::BTreeSet;
 
 /// All entries, in order; then /proc and /dev if they were not among them.
 pub(super) fn all(case: &mut Case<'_>) {
-    for (at, mount) in case
-        .spec()
-        .mounts()
-        .iter()
-        .flatten()
-        .take(65_536)
-        .enumerate()
-    {
-        one(case, &format!("/mounts/{at}"), mount);
+    let asked = case.spec().mounts().as_deref().unwrap_or_default();
+    let mut taken = BTreeSet::new();
+    for (at, mount) in asked.iter().take(MAX_LIST).enumerate() {
+        one(case, &format!("/mounts/{at}"), mount, &mut taken);
     }
-    let has =
-        |case: &Case<'_>, what: &MountSource| case.grant.mounts.iter().any(|m| m.source == *what);
-    if !has(case, &MountSource::Dev) {
-        let dev = plain(GuestPath::root().join("dev"), MountSource::Dev, "");
-        case.grant.mounts.insert(
-            0,
-            Mount {
-                readonly: true,
-                nodev: false,
-                ..dev
-            },
-        );
+    let has = |case: &Case<'_>, what| case.grant.mounts.iter().any(|m| m.source == what);
+    if !has(case, MountSource::Dev) {
+        let mut dev = plain(GuestPath::root().join("dev"), MountSource::Dev, "");
+        (dev.readonly, dev.nodev) = (true, false);
+        case.grant.mounts.insert(0, dev);
     }
-    if !has(case, &MountSource::Proc) {
+    if !has(case, MountSource::Proc) {
         let proc = plain(GuestPath::root().join("proc"), MountSource::Proc, "");
         case.grant.mounts.insert(0, proc);
     }
@@ -115,7 +44,12 @@ fn plain(target: GuestPath, source: MountSource, pointer: &str) -> Mount {
     }
 }
 
-fn one(case: &mut Case<'_>, pointer: &str, mount: &oci_spec::runtime::Mount) {
+fn one(
+    case: &mut Case<'_>,
+    pointer: &str,
+    mount: &oci_spec::runtime::Mount,
+    taken: &mut BTreeSet<GuestPath>,
+) {
     let text = mount.destination().to_string_lossy();
     // runtime-spec, mounts: a relative destination is read as relative to "/".
     let Ok(target) = GuestPath::parse(&format!("/{text}")).map_err(|error| {
@@ -150,11 +84,12 @@ fn one(case: &mut Case<'_>, pointer: &str, mount: &oci_spec::runtime::Mount) {
     let Some(source) = source(case, pointer, &target, mount, &options, own) else {
         return;
     };
-    if case.grant.mounts.iter().any(|m| m.target == target) {
+    if !taken.insert(target.clone()) {
         let found = format!("a second mount on {target}");
         case.refuse(ControlId::S8_4_5, pointer, found, "mount each place once");
         return;
     }
+    misplaced(case, pointer, &source, &options);
     let granted = attributes(case, pointer, plain(target, source, pointer), &options);
     case.grant.mounts.push(granted);
 }
@@ -250,6 +185,40 @@ fn is_kernel_place(target: &GuestPath) -> bool {
             .any(|name| target.is_at_or_below(&root.join(name)))
 }
 
+/// Options of another kind of mount: they change nothing, and that is said.
+fn misplaced(case: &mut Case<'_>, pointer: &str, source: &MountSource, options: &MountOptions) {
+    let tmpfs = matches!(source, MountSource::Tmpfs { .. } | MountSource::Dev);
+    let bind = matches!(source, MountSource::Bind { .. });
+    let sized = options.size.is_some() || options.inodes.is_some() || options.copy_up;
+    if sized && !tmpfs {
+        let place = format!("{pointer}/options");
+        case.cut(
+            ControlId::S8_4_7,
+            &place,
+            "size, nr_inodes or tmpcopyup",
+            "nothing: not a tmpfs",
+        );
+    }
+    if bind && (options.mode.is_some() || options.uid.is_some() || options.gid.is_some()) {
+        let place = format!("{pointer}/options");
+        case.cut(
+            ControlId::S8_4_7,
+            &place,
+            "mode, uid or gid",
+            "those of the source",
+        );
+    }
+    if options.idmap && !bind {
+        let place = format!("{pointer}/options");
+        case.cut(
+            ControlId::S8_4_7,
+            &place,
+            "idmap",
+            "nothing: not a bind mount",
+        );
+    }
+}
+
 /// Only with a terminal.
 fn devpts(case: &mut Case<'_>, pointer: &str, options: &MountOptions) -> Option<MountSource> {
     if case.grant.process.terminal.is_none() && !case.compat() {
@@ -300,6 +269,9 @@ fn attributes(
     for (option, why) in &options.idle {
         case.cut(ControlId::S8_4_7, &place, option, why);
     }
+    if case.compat() {
+        return as_asked(mount, options);
+    }
     let kernel = matches!(mount.source, MountSource::Sysfs | MountSource::Cgroup);
     if kernel && !options.readonly {
         let found = format!("a writable {}", mount.target);
@@ -317,6 +289,18 @@ fn attributes(
     mount.atime = options.atime.unwrap_or(Atime::Relatime);
     mount.nosymfollow = options.nosymfollow;
     mount.propagation = propagation(case, &place, options);
+    mount
+}
+
+/// Under compat: the request's own flags.
+fn as_asked(mut mount: Mount, options: &MountOptions) -> Mount {
+    mount.readonly = options.readonly;
+    mount.noexec = options.noexec;
+    mount.nosuid = options.nosuid;
+    mount.nodev = options.nodev;
+    mount.atime = options.atime.unwrap_or(Atime::Relatime);
+    mount.nosymfollow = options.nosymfollow;
+    mount.propagation = options.propagation;
     mount
 }
 
@@ -342,7 +326,6 @@ fn noexec(case: &mut Case<'_>, place: &str, mount: &Mount, options: &MountOption
 fn propagation(case: &mut Case<'_>, place: &str, options: &MountOptions) -> Option<Propagation> {
     match options.propagation {
         None | Some(Propagation::Private) => None,
-        Some(asked) if case.compat() => Some(asked),
         Some(Propagation::Unbindable) => {
             case.cut(ControlId::S8_4_5, place, "unbindable", "private");
             None

@@ -191,10 +191,14 @@ pub(super) fn ids(case: &mut Case<'_>) {
     let gids = maps(case.linux().and_then(|l| l.gid_mappings().as_ref()));
     let mapped = !uids.is_empty() || !gids.is_empty();
     if mapped && joined != Some(false) {
+        let pointer = match uids.is_empty() {
+            true => "/linux/gidMappings",
+            false => "/linux/uidMappings",
+        };
         let found = "id mappings without a new user namespace";
         case.refuse(
             ControlId::S8_5_1,
-            "/linux/uidMappings",
+            pointer,
             found,
             "add {\"type\": \"user\"} to /linux/namespaces, or leave the mappings out",
         );

@@ -3,6 +3,7 @@
 use super::case::Case;
 use crate::controls::ControlId;
 use crate::paths::GuestPath;
+use std::collections::BTreeSet;
 
 /// Both lists. Below /proc nothing is left to mask (subset=pid), and /sys is absent unless asked for.
 pub(super) fn masked_and_readonly(case: &mut Case<'_>) {
@@ -20,7 +21,7 @@ pub(super) fn masked_and_readonly(case: &mut Case<'_>) {
         .iter()
         .chain(&case.grant.readonly_paths);
     let count = paths.filter(moot).count();
-    if count > 0 {
+    if count > 0 && !case.compat() {
         let asked = format!("{count} masked and read-only paths below /proc");
         case.cut(
             ControlId::S8_4_7,
@@ -32,6 +33,7 @@ pub(super) fn masked_and_readonly(case: &mut Case<'_>) {
 }
 
 fn list(case: &mut Case<'_>, pointer: &str, paths: Option<&Vec<String>>) -> Vec<GuestPath> {
+    let mut seen = BTreeSet::new();
     let mut out: Vec<GuestPath> = Vec::new();
     for (at, path) in paths.into_iter().flatten().enumerate() {
         match GuestPath::parse(path) {
@@ -44,7 +46,7 @@ fn list(case: &mut Case<'_>, pointer: &str, paths: Option<&Vec<String>>) -> Vec<
                     remedy,
                 );
             }
-            Ok(path) if out.contains(&path) => {}
+            Ok(path) if !seen.insert(path.clone()) => {}
             Ok(path) => out.push(path),
             Err(error) => case.refuse(
                 ControlId::S8_4_7,

@@ -4,7 +4,7 @@ use super::case::Case;
 use super::strings::shorten;
 use crate::controls::ControlId;
 use crate::paths::GuestPath;
-use crate::policy::Terminal;
+use crate::policy::{ExecVerb, Terminal};
 
 /// Programs that make a container a machine (8.5.3), and those that let people log in (8.4.1).
 const SUPERVISORS: [&str; 24] = [
@@ -180,6 +180,22 @@ pub(super) fn terminal(case: &mut Case<'_>) {
         return;
     };
     case.grant.process.terminal = Some(Terminal { rows, columns });
+}
+
+/// The verb `exec`, for later: by exception only.
+pub(super) fn exec_verb(case: &mut Case<'_>) {
+    let best = case.in_force().filter_map(|e| e.grant.exec).max();
+    if let Some(verb) = best {
+        let what = match verb {
+            ExecVerb::NoTerminal => "the verb exec, without a terminal",
+            ExecVerb::Terminal => "the verb exec, with a terminal",
+        };
+        case.waived("", what, |g| g.exec == Some(verb));
+    }
+    case.grant.exec_verb = match case.compat() {
+        true => Some(ExecVerb::Terminal),
+        false => best,
+    };
 }
 
 /// noNewPrivileges is always on, also when the request says false (DESIGN.md, decision 9).

@@ -2,13 +2,16 @@
 
 use super::case::Case;
 use crate::controls::ControlId;
-use crate::policy::{Amount, Rlimit};
+use crate::policy::{Count, Rlimit};
 
 /// Fewer descriptors than this leave no room for the program's own fd and its libraries.
 const LEAST_NOFILE: u64 = 16;
 
 /// core and nofile always; the others as asked, within what the launcher itself may give.
 pub(super) fn all(case: &mut Case<'_>) {
+    if case.compat() {
+        return as_asked(case);
+    }
     // 1 and not 0: with 0 a piped core_pattern still dumps, with 1 the kernel never does (core(5)).
     let mut out = vec![Rlimit {
         kind: "core".into(),
@@ -56,8 +59,32 @@ pub(super) fn all(case: &mut Case<'_>) {
     case.grant.process.rlimits = out;
 }
 
+/// Under compat: the request's own, within what the launcher may give.
+fn as_asked(case: &mut Case<'_>) {
+    let asked = case
+        .spec()
+        .process()
+        .as_ref()
+        .and_then(|p| p.rlimits().as_ref());
+    for (at, limit) in asked.into_iter().flatten().enumerate() {
+        let kind = limit
+            .typ()
+            .to_string()
+            .trim_start_matches("RLIMIT_")
+            .to_ascii_lowercase();
+        let held = held(
+            case,
+            &format!("/process/rlimits/{at}"),
+            kind,
+            limit.soft(),
+            limit.hard(),
+        );
+        case.grant.process.rlimits.push(held);
+    }
+}
+
 fn show(soft: u64, hard: u64) -> String {
-    format!("{}:{}", Amount(soft), Amount(hard))
+    format!("{}:{}", Count(soft), Count(hard))
 }
 
 /// The soft limit equals the hard one: the one-shot exec needs its descriptor to be the first that can't exist again.
@@ -75,7 +102,7 @@ fn descriptors(case: &mut Case<'_>, asked: Option<(String, u64)>) -> Rlimit {
                     format!("give at least {LEAST_NOFILE}"),
                 );
             }
-            let bounded = case.bounded(&pointer, Amount(hard), range.max, |c| c.nofile);
+            let bounded = case.bounded(&pointer, Count(hard), range.max, |c| c.nofile);
             held(case, &pointer, "nofile".into(), bounded.0, bounded.0).hard
         }
     };

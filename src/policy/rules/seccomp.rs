@@ -3,7 +3,7 @@
 use super::NO_MECHANISM;
 use super::case::Case;
 use crate::controls::ControlId;
-use crate::seccomp::Profile;
+use crate::seccomp::{self, Arch, Profile};
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag};
 
 /// Groups by exception, the profile, and what of it needs a listener.
@@ -63,7 +63,7 @@ pub(super) fn profile(case: &mut Case<'_>) {
             "speculation stays restricted",
         );
     }
-    let (requested, foreign) = translate(asked);
+    let (requested, foreign) = translate(case, asked);
     if !foreign.is_empty() {
         case.cut(
             ControlId::S8_1_4,
@@ -75,7 +75,18 @@ pub(super) fn profile(case: &mut Case<'_>) {
     case.grant.seccomp.requested = requested;
 }
 
-/// The profile, and the architectures in it that are cut. Wired to `seccomp::Profile::from_oci` when that lands.
-fn translate(_asked: &LinuxSeccomp) -> (Option<Profile>, Vec<String>) {
-    (None, Vec::new())
+/// The profile, and the architectures in it that are cut.
+fn translate(case: &mut Case<'_>, asked: &LinuxSeccomp) -> (Option<Profile>, Vec<String>) {
+    match seccomp::adopt(asked, Arch::NATIVE) {
+        Ok(adopted) => (Some(adopted.profile), adopted.clamped_architectures),
+        Err(error) => {
+            case.refuse(
+                ControlId::S8_1_4,
+                "/linux/seccomp",
+                error,
+                "mend the profile",
+            );
+            (None, Vec::new())
+        }
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Longest string in a config.json, in bytes.
 const MAX_STRING: usize = 64 << 10;
 /// Longest list in a config.json.
-const MAX_LIST: usize = 64 << 10;
+pub(super) const MAX_LIST: usize = 64 << 10;
 
 /// The container's name becomes a file name, a cgroup and a host name.
 pub(super) fn name(case: &mut Case<'_>) {

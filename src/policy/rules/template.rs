@@ -15,7 +15,11 @@ pub(super) fn choose(case: &mut Case<'_>) {
     let chosen = excepted
         .filter(|t| !(audit && *t == Template::Compat))
         .max();
-    let wanted = asked.or(chosen).unwrap_or(Template::Default);
+    // Only the second pass of audit mode is open before a template is chosen.
+    let wanted = match case.compat() {
+        true => Template::Compat,
+        false => asked.or(chosen).unwrap_or(Template::Default),
+    };
     case.grant.template = admit(case, wanted);
     case.grant.seccomp.template = Some(case.grant.template);
     match case.grant.template {

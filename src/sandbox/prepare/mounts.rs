@@ -496,15 +496,7 @@ impl Compiler<'_> {
                 );
             }
             What::Sample => {
-                self.push(
-                    by,
-                    label,
-                    Op::CloneHost {
-                        into: slot,
-                        path: c"/proc/self/exe".into(),
-                        recursive: false,
-                    },
-                );
+                self.push(by, label, Op::CloneSelf { into: slot });
                 self.push(
                     by,
                     label,

@@ -1,0 +1,161 @@
+//! What an exception allows: the `grant` table of an entry, key by key.
+//!
+//! Types, and the list of [`Loosening`]s that a table asks for; validity is judged in `exceptions`.
+
+use super::grant::Template;
+use super::quantity::{Amount, Count, Cpus};
+use crate::controls::Loosening;
+use serde::{Deserialize, Serialize};
+
+/// What an exception allows. Each key is one [`Loosening`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Loosened {
+    /// Another template than `default`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<Template>,
+    /// Programs that may be executed (template `script`), absolute paths inside the container.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<String>,
+    /// The verb `exec`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exec: Option<ExecVerb>,
+    /// A terminal.
+    #[serde(skip_serializing_if = "is_false")]
+    pub terminal: bool,
+    /// File names of programs that are otherwise refused (init systems, sshd, cron ...).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entry_points: Vec<String>,
+    /// Memory that is writable and executable.
+    #[serde(skip_serializing_if = "is_false")]
+    pub jit: bool,
+    /// A writable root.
+    #[serde(skip_serializing_if = "is_false")]
+    pub writable_root: bool,
+    /// Mount points inside the container from which code may run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exec_on: Vec<String>,
+    /// Capabilities, upper case, without CAP_.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
+    /// Capabilities that may also be inheritable and ambient.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ambient: Vec<String>,
+    /// Higher ceilings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Ceiling>,
+    /// Namespaces of the host ("network") or joined at other places ("network:/run/x/*").
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+    /// TCP ports without limit.
+    #[serde(skip_serializing_if = "is_false")]
+    pub ports_any: bool,
+    /// So many ports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_ports: Option<u32>,
+    /// User id 0 in a standalone launch.
+    #[serde(skip_serializing_if = "is_false")]
+    pub root_user: bool,
+    /// No user namespace in a standalone launch.
+    #[serde(skip_serializing_if = "is_false")]
+    pub no_user_namespace: bool,
+    /// Device nodes by their path on the host and inside: "/dev/fuse".
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<String>,
+    /// Kernel parameters; a trailing * matches the rest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sysctl: Vec<String>,
+    /// Optional groups of the system-call filter.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub seccomp_groups: Vec<String>,
+    /// Host folders and sockets, with what lies below.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
+    /// Hook programs by absolute path.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<String>,
+    /// Names of environment variables that look like secrets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// A launch although this host lacks the mechanism.
+    #[serde(skip_serializing_if = "is_false")]
+    pub degraded: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// How far the verb `exec` is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum ExecVerb {
+    /// Without a terminal.
+    NoTerminal,
+    /// With one.
+    Terminal,
+}
+
+/// Ceilings that an exception lifts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Ceiling {
+    /// Bytes of memory.
+    pub memory: Option<Amount>,
+    /// Bytes of swap on top of memory.
+    pub swap: Option<Amount>,
+    /// Threads and processes.
+    pub pids: Option<Count>,
+    /// CPUs.
+    pub cpus: Option<Cpus>,
+    /// File descriptors of a process.
+    pub nofile: Option<Count>,
+    /// Bytes a second.
+    pub io_bps: Option<Amount>,
+    /// Operations a second.
+    pub io_iops: Option<Count>,
+    /// Bytes of one tmpfs.
+    pub tmpfs: Option<Amount>,
+}
+
+impl Loosened {
+    /// The loosenings that are asked for.
+    pub fn asked(&self) -> Vec<Loosening> {
+        use Loosening as L;
+        let template = self.template.and_then(|t| match t {
+            Template::Default => None,
+            Template::Workers => Some(L::TemplateWorkers),
+            Template::Script => Some(L::TemplateScript),
+            Template::Compat => Some(L::TemplateCompat),
+        });
+        let flags = [
+            (L::Programs, !self.programs.is_empty()),
+            (L::Exec, self.exec.is_some()),
+            (L::Terminal, self.terminal),
+            (L::EntryPoints, !self.entry_points.is_empty()),
+            (L::Jit, self.jit),
+            (L::WritableRoot, self.writable_root),
+            (L::ExecOn, !self.exec_on.is_empty()),
+            (L::Capabilities, !self.capabilities.is_empty()),
+            (L::Ambient, !self.ambient.is_empty()),
+            (L::Limits, self.limits.is_some()),
+            (L::Namespaces, !self.namespaces.is_empty()),
+            (L::PortsAny, self.ports_any),
+            (L::MaxPorts, self.max_ports.is_some()),
+            (L::RootUser, self.root_user),
+            (L::NoUserNamespace, self.no_user_namespace),
+            (L::Devices, !self.devices.is_empty()),
+            (L::Sysctl, !self.sysctl.is_empty()),
+            (L::SeccompGroups, !self.seccomp_groups.is_empty()),
+            (L::Sources, !self.sources.is_empty()),
+            (L::Hooks, !self.hooks.is_empty()),
+            (L::Env, !self.env.is_empty()),
+            (L::Degraded, self.degraded),
+        ];
+        let flags = flags.into_iter().filter(|(_, on)| *on).map(|(l, _)| l);
+        template.into_iter().chain(flags).collect()
+    }
+}
