@@ -140,6 +140,7 @@ pub const EMPTY_DIR: &CStr = c"dir";
 pub const EMPTY_FILE: &CStr = c"file";
 
 const PROC_MAGIC: i64 = 0x9fa0;
+const PROC_ROOT_INODE: u64 = 1;
 
 impl Op {
     /// The system calls it makes, for an error's sentence.
@@ -330,7 +331,10 @@ fn attach(slots: &Slots, slot: Slot, target: &CStr) -> Result<(), Errno> {
         0,
         Resolve::NoSymlinks,
     )?;
-    if fs_magic(onto.as_fd())? == PROC_MAGIC {
+    // On a procfs only its root may be covered, as where the host's own root is shown with its mounts.
+    if fs_magic(onto.as_fd())? == PROC_MAGIC
+        && nix::sys::stat::fstat(&onto)?.st_ino != PROC_ROOT_INODE
+    {
         return Err(Errno::EXDEV);
     }
     mount::move_mount(slots.get(slot)?, onto.as_fd())

@@ -53,6 +53,14 @@ pub(in crate::sandbox) fn compile(
     Ok(compiler.out)
 }
 
+fn own_file() -> Result<CString, PrepareError> {
+    let path = std::env::current_exe().map_err(|why| PrepareError::Open {
+        path: "/proc/self/exe".into(),
+        why,
+    })?;
+    c_string(&path.to_string_lossy(), "the launcher's path")
+}
+
 fn needs_empties(step: &Step) -> bool {
     match &step.what {
         What::Mask | What::EmptyFile => true,
@@ -496,7 +504,16 @@ impl Compiler<'_> {
                 );
             }
             What::Sample => {
-                self.push(by, label, Op::CloneSelf { into: slot });
+                // The running file's own mount belongs to the launcher's namespace: only the launcher can copy it.
+                let op = match by {
+                    By::Launcher => Op::CloneSelf { into: slot },
+                    By::Child => Op::CloneHost {
+                        into: slot,
+                        path: own_file()?,
+                        recursive: false,
+                    },
+                };
+                self.push(by, label, op);
                 self.push(
                     by,
                     label,
