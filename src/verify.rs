@@ -9,6 +9,7 @@ use crate::cgroup::{Cgroup, CgroupError};
 use crate::controls::ControlId;
 use crate::plan::Plan;
 use crate::policy::NamespaceKind;
+use crate::sys::fs::read_kernel_file;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -98,9 +99,7 @@ pub fn observe(plan: &Plan, pid: i32, cgroup: &Cgroup) -> Result<Verification, V
 impl Checker<'_> {
     fn read(&self, file: &str) -> Result<String, VerifyError> {
         let path = format!("/proc/{}/{file}", self.pid);
-        // Names inside may be any bytes.
-        let bytes = fs::read(&path).map_err(|why| VerifyError::Read { path, why })?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        read_kernel_file(&path).map_err(|why| VerifyError::Read { path, why })
     }
 
     fn same(&mut self, control: ControlId, what: &str, expected: &str, found: &str) {

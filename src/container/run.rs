@@ -63,16 +63,9 @@ fn run_in(
     let cgroup = ready.cgroup;
     let outcome = match ready.created.start() {
         Started::Failed(error) => Err(error.into()),
-        Started::Running(running) => {
-            let mut state = ready.state;
-            state.started = true;
-            entry
-                .save(&state)
-                .and_then(|()| wait(&running, signals, relays))
-                .inspect_err(|_| {
-                    let _ = process::pidfd_signal(running.pidfd.as_fd(), libc::SIGKILL);
-                })
-        }
+        Started::Running(running) => wait(&running, signals, relays).inspect_err(|_| {
+            let _ = process::pidfd_signal(running.pidfd.as_fd(), libc::SIGKILL);
+        }),
     };
     let oom_kills = cgroup.stats_oom().unwrap_or(0);
     end(&cgroup)?;
@@ -199,7 +192,8 @@ fn forward(running: &Running, signal: i32) -> Option<i32> {
 }
 
 fn has_own_disposition(pid: i32, signal: i32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let status =
+        crate::sys::fs::read_kernel_file(format!("/proc/{pid}/status")).unwrap_or_default();
     let mask = |name: &str| {
         let line = status.lines().find_map(|l| l.strip_prefix(name));
         line.and_then(|m| u64::from_str_radix(m.trim(), 16).ok())

@@ -329,8 +329,7 @@ impl State {
 
 /// Field 22 of /proc/PID/stat; `None` when the process is gone or a zombie.
 pub fn start_time(pid: i32) -> Option<u64> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let stat = String::from_utf8_lossy(&stat);
+    let stat = crate::sys::fs::read_kernel_file(format!("/proc/{pid}/stat")).ok()?;
     // The name may hold spaces and parentheses: fields count from the last ')'.
     let rest = &stat[stat.rfind(')')? + 1..];
     let fields: Vec<&str> = rest.split_whitespace().collect();

@@ -1,5 +1,7 @@
 //! The whole disk behind a device number: the kernel throttles disks, not partitions.
 
+use crate::sys::fs::read_kernel_file;
+
 /// The disk (major, minor) that a block device number belongs to, by sysfs; `None` for file systems without one
 /// (tmpfs, overlay, most virtual ones: major 0) and where sysfs is not mounted.
 pub fn disk_behind((major, minor): (u32, u32)) -> Option<(u32, u32)> {
@@ -7,10 +9,10 @@ pub fn disk_behind((major, minor): (u32, u32)) -> Option<(u32, u32)> {
         return None;
     }
     let device = format!("/sys/dev/block/{major}:{minor}");
-    let own = number(&std::fs::read_to_string(format!("{device}/dev")).ok()?)?;
+    let own = number(&read_kernel_file(format!("{device}/dev")).ok()?)?;
     // The entry is a symbolic link, so ".." is the disk's folder when this is a partition.
     match std::fs::exists(format!("{device}/partition")) {
-        Ok(true) => number(&std::fs::read_to_string(format!("{device}/../dev")).ok()?),
+        Ok(true) => number(&read_kernel_file(format!("{device}/../dev")).ok()?),
         _ => Some(own),
     }
 }

@@ -5,12 +5,12 @@
 use super::cgroups::{V2Facts, layout, place_v2};
 use super::{CallerIds, CgroupLayout, Host, Privilege, mountinfo};
 use crate::paths::HostPath;
+use crate::sys::fs::read_kernel_file;
 use crate::sys::landlock;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{AccessFlags, getegid, geteuid};
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -91,18 +91,11 @@ impl Host {
 }
 
 fn read(path: &'static str) -> Result<String, HostError> {
-    whole(Path::new(path)).map_err(|source| HostError::Unreadable { path, source })
+    read_kernel_file(path).map_err(|source| HostError::Unreadable { path, source })
 }
 
 fn read_optional(path: impl AsRef<Path>) -> String {
-    whole(path.as_ref()).unwrap_or_default()
-}
-
-/// These files tell no size, so std would begin with 32 bytes and grow; and none is larger than 64 MiB.
-fn whole(path: &Path) -> std::io::Result<String> {
-    let mut bytes = Vec::with_capacity(8192);
-    File::open(path)?.take(64 << 20).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    read_kernel_file(path).unwrap_or_default()
 }
 
 fn release() -> Result<String, HostError> {

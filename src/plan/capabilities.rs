@@ -2,7 +2,7 @@
 
 use super::Line;
 use crate::controls::ControlId;
-use crate::policy::{CapabilitySets, Grant, Template};
+use crate::policy::{CAPABILITY_NAMES, CapabilitySets, Grant, Template};
 use serde::Serialize;
 
 /// Capability sets of the program.
@@ -10,6 +10,10 @@ use serde::Serialize;
 pub struct CapabilityPlan {
     /// The sets, names without `CAP_`.
     pub sets: CapabilitySets,
+    /// What is dropped from the bounding set: every other one, whatever the launcher has (a new user namespace
+    /// begins with a full set).
+    #[serde(skip)]
+    pub dropped: Vec<String>,
     /// Securebits: uid 0 gives no capability, keep-caps off, ambient closed, all locked.
     pub securebits: u32,
 }
@@ -22,6 +26,11 @@ const NO_AMBIENT_RAISE: u32 = 0b1100_0000;
 pub(super) fn plan(grant: &Grant) -> CapabilityPlan {
     CapabilityPlan {
         sets: grant.capabilities.clone(),
+        dropped: CAPABILITY_NAMES
+            .iter()
+            .filter(|name| !grant.capabilities.bounding.iter().any(|kept| kept == *name))
+            .map(ToString::to_string)
+            .collect(),
         securebits: securebits(grant),
     }
 }

@@ -8,7 +8,9 @@ use super::ops::Slots;
 use super::prepare::ChildWork;
 use super::wire::{self, Report, Step};
 use crate::plan::process::Dumpable;
-use crate::sys::fs::{Resolve, dup_to, dup_to_stdio, fchdir, loopback_up, open_in_root};
+use crate::sys::fs::{
+    Resolve, close_all_but, dup_to, dup_to_stdio, fchdir, loopback_up, open_in_root,
+};
 use crate::sys::mount::{fsconfig_create, fsmount, fsopen, mount_id, pivot_root_here, umount_here};
 use crate::sys::process::{self, prctl};
 use crate::sys::socket::{self, receive_fds};
@@ -73,6 +75,7 @@ fn recipe(work: &mut ChildWork, socket: RawFd) -> Result<std::convert::Infallibl
     lockdown::landlock(rules)?; // before seccomp, which denies its calls
     lockdown::last_limit(work)?; // the program's descriptor is now the first that can't be made again
     lockdown::parent_death(work)?; // after the ids: changing them clears it
+    close_the_rest(work, socket)?; // no descriptor of a host folder is left, close-on-exec or not
     lockdown::filters(work)?; // last: the rest needs read, write, prctl, execveat and exit alone
     wait(work, socket)?; // verified from outside in the meantime
     Err(Failed(Step::Exec, 0, execute(work)))
@@ -264,6 +267,13 @@ fn working_directory(cwd: &OwnedFd) -> Done {
         return Err(Failed(Step::CwdOutside, 0, Errno::EXDEV));
     }
     Ok(())
+}
+
+fn close_the_rest(work: &ChildWork, socket: RawFd) -> Done {
+    let gate = work.gate.as_ref();
+    let go = gate.map_or(-1, |g| g.go.as_raw_fd());
+    let report = gate.map_or(-1, |g| g.report.as_raw_fd());
+    close_all_but([socket, work.exec_fd, go, report]).during(Step::Close)
 }
 
 /// Says that all is locked, then waits for the word: at the socket, or at the gate for a later `start`.

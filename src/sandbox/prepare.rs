@@ -169,13 +169,12 @@ pub fn prepare(
     };
     let set = |names: &Vec<String>| names.iter().map(capability).collect::<Result<_, _>>();
     let sets = &plan.capabilities.sets;
-    let bounding: caps::CapsHashSet = set(&sets.bounding)?;
-    let mut bounding_drop: Vec<_> = caps::runtime::procfs_all_supported(None)
-        .unwrap_or_else(|_| caps::all())
-        .into_iter()
-        .filter(|c| !bounding.contains(c))
-        .collect();
-    bounding_drop.sort_by_key(|c| c.index());
+    let bounding_drop: Vec<caps::Capability> = plan
+        .capabilities
+        .dropped
+        .iter()
+        .map(capability)
+        .collect::<Result<_, _>>()?;
     let child = ChildWork {
         slots: Slots::new(mounts.slots),
         doors: Vec::new(),

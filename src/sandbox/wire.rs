@@ -82,6 +82,7 @@ steps! {
     Mdwe = "deny memory that is writable and executable (prctl PR_SET_MDWE)",
     ParentDeath = "tie itself to the launcher (prctl PR_SET_PDEATHSIG)",
     Stdio = "connect the standard streams (dup2)",
+    Close = "close what it no longer needs (close_range)",
     Seccomp = "load the system call filter (seccomp)",
     Wait = "wait for the word to start",
     Exec = "execute the program (execveat)",

@@ -68,6 +68,37 @@ pub fn open_in_root(
     }
 }
 
+/// A file of procfs, sysfs or cgroupfs, whole. It tells no size, so std would begin with 32 bytes and grow; none is
+/// larger than 64 MiB.
+pub fn read_kernel_file(path: impl AsRef<std::path::Path>) -> std::io::Result<String> {
+    use std::io::Read;
+    let mut bytes = Vec::with_capacity(8192);
+    std::fs::File::open(path)?
+        .take(64 << 20)
+        .read_to_end(&mut bytes)?;
+    // Names inside may be any bytes.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Closes every descriptor from 3 on but these.
+pub fn close_all_but(mut keep: [i32; 4]) -> Result<(), Errno> {
+    keep.sort_unstable();
+    let mut first = 3;
+    for fd in keep.into_iter().filter(|fd| *fd >= 3) {
+        if fd > first {
+            close_range(first, fd - 1)?;
+        }
+        first = fd + 1;
+    }
+    close_range(first, i32::MAX)
+}
+
+fn close_range(first: i32, last: i32) -> Result<(), Errno> {
+    // SAFETY: plain integers. The caller is the child in front of exec: it uses none of what is closed again, and it
+    // never drops an owner, since it ends in exec or _exit.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
+}
+
 /// Marks every descriptor from `first` on close-on-exec (Linux 5.11).
 pub fn cloexec_from(first: u32) -> Result<(), Errno> {
     const CLOSE_RANGE_CLOEXEC: libc::c_long = 4;
