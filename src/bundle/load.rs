@@ -146,6 +146,10 @@ fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
 
 /// Parses a config; the error is (JSON pointer, what).
 pub fn parse(text: &[u8]) -> Result<Spec, (String, String)> {
+    // Finding the place of an error costs; most configs have none.
+    if let Ok(spec) = serde_json::from_slice(text) {
+        return Ok(spec);
+    }
     let mut json = serde_json::Deserializer::from_slice(text);
     let spec = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let pointer = pointer(error.path());
