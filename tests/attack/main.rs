@@ -1,0 +1,32 @@
+//! Attacks: each sets a trap that has caught a launcher before, and shows that it fails here, and why.
+//!
+//! `cve`: launcher vulnerabilities by their number. `inside`: what a hostile program tries. `limits`: exhaustion.
+#![allow(unsafe_code)]
+
+#[path = "../support/mod.rs"]
+#[macro_use]
+mod support;
+
+payload!();
+
+use support::*;
+
+#[test]
+fn smoke() {
+    need!(Root, Landlock);
+    let rig = Rig::new();
+    let ran = rig.run(&[], &["cat", "/proc/self/status"]);
+    assert!(ran.ok().contains("Uid:\t65532\t65532"), "{ran:#?}");
+    let id = unique("s");
+    let alive = Alive::spawn(rig.run_command(&id, &[], &["wait"]));
+    assert!(rig.pid(&id) > 1);
+    assert!(!rig.leftovers(&id).is_empty());
+    drop(alive);
+    rig.assert_clean(&id);
+    rig.create(&rig.spec(&["exit", "3"]), &id).ok();
+    rig.call(&["start", &id]).ok();
+    rig.call(&["delete", "--force", &id]).ok();
+    rig.assert_clean(&id);
+    let ran = rig.through(&rig.spec(&["cat", "/proc/self/status"]));
+    assert!(ran.ok().contains("NoNewPrivs:\t1"), "{ran:#?}");
+}
