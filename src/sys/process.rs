@@ -253,16 +253,6 @@ pub fn kill(pid: i32, signal: i32) -> Result<(), Errno> {
     check(unsafe { libc::kill(pid, signal) as libc::c_long }).map(drop)
 }
 
-/// Peak resident set and other usage of this process, in KiB (ru_maxrss).
-pub fn max_rss_kib() -> i64 {
-    // SAFETY: an all-zero rusage is valid, and the call writes it.
-    unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
-        usage.ru_maxrss
-    }
-}
-
 /// Takes over a descriptor that was received and belongs to nobody yet.
 pub fn own(fd: RawFd) -> OwnedFd {
     // SAFETY: the caller has just received this number from the kernel (SCM_RIGHTS) and hands it over.
@@ -335,4 +325,22 @@ pub fn close_stdio() {
         // SAFETY: the caller is a forked helper that never touches its standard streams again.
         unsafe { libc::close(fd) };
     }
+}
+
+/// Waits for a child: its exit code (or 128 and the signal), and the peak resident set of it and what it waited
+/// for, in KiB (ru_maxrss). For benches.
+pub fn wait_with_usage(pid: i32) -> Result<(i32, i64), Errno> {
+    let mut status = 0;
+    // SAFETY: an all-zero rusage is valid; both pointers are writable and of the right type.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        check(libc::wait4(pid, &mut status, 0, &mut usage) as libc::c_long)?;
+        usage
+    };
+    let code = if libc::WIFEXITED(status) {
+        libc::WEXITSTATUS(status)
+    } else {
+        128 + libc::WTERMSIG(status)
+    };
+    Ok((code, usage.ru_maxrss))
 }
