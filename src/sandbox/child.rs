@@ -85,7 +85,9 @@ fn leave_the_caller(work: &ChildWork) -> Done {
     if work.dumpable == Dumpable::NeverUntilExec {
         prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0).during(Step::Mark)?;
     }
-    nix::unistd::setsid().map(drop).during(Step::Mark)
+    nix::unistd::setsid().map(drop).during(Step::Mark)?;
+    // The launcher blocks what it forwards, and Rust ignores SIGPIPE: both would outlive the exec.
+    process::reset_signals().during(Step::Mark)
 }
 
 /// v1: "0" means the writer, and a single thread takes no lock; v2: clone3 has put us there already.

@@ -56,7 +56,7 @@ steps! {
     Ready = "locked down and waiting",
     Held = "waiting at the gate",
     Receive = "receive the mounts from the launcher (recvmsg)",
-    Mark = "become non-dumpable, leave the session (prctl, setsid)",
+    Mark = "become non-dumpable, leave the session, reset signals (prctl, setsid, signal)",
     Cgroup = "enter its cgroup and a cgroup namespace (write, unshare)",
     Sysctl = "set a kernel parameter through a private procfs (fsmount, openat2, write)",
     BecomeRoot = "take id 0 of the new user namespace (setresuid)",
