@@ -138,13 +138,11 @@ fn ask(spec: &mut Spec, request: &RunRequest) {
         process.set_env(Some(env));
     }
     let mut mounts = spec.mounts().clone().unwrap_or_default();
-    mounts.extend(
-        request
-            .tmpfs
-            .iter()
-            .map(|(target, size)| tmpfs(target, *size)),
-    );
-    mounts.extend(request.volumes.iter().map(bind));
+    let memory = request.tmpfs.iter().map(|(at, size)| tmpfs(at, *size));
+    let mut flags: Vec<Mount> = memory.chain(request.volumes.iter().map(bind)).collect();
+    // Flags have no order between them: what lies below another's target must not be covered by it.
+    flags.sort_by_key(|m| m.destination().components().count());
+    mounts.extend(flags);
     spec.set_mounts(Some(mounts));
     resources(spec, request);
     if !request.labels.is_empty() {

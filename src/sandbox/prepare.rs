@@ -19,6 +19,7 @@ use landlock::{
 };
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 
 /// Everything the launch needs, ready made.
 pub struct Prepared {
@@ -135,6 +136,16 @@ pub enum PrepareError {
         path: String,
         /// What the kernel said.
         why: std::io::Error,
+    },
+    /// A namespace to be joined that is the launcher's, so the host's.
+    #[error(
+        "{path} is the launcher's own {name} namespace: the host's is never joined (SS-011/8.1.3); name another one, or leave the entry out for a new one: permission denied"
+    )]
+    OwnNamespace {
+        /// By which path.
+        path: String,
+        /// Which kind.
+        name: &'static str,
     },
     /// The landlock ruleset can't be made.
     #[error("can't make the landlock ruleset (landlock_create_ruleset): {0}")]
@@ -283,12 +294,24 @@ fn joins(plan: &Plan) -> Result<Vec<(OwnedFd, i32)>, PrepareError> {
         .joined
         .iter()
         .map(|(kind, path)| {
-            std::fs::File::open(path.as_path())
-                .map(|file| (OwnedFd::from(file), flag_of(*kind)))
-                .map_err(|why| PrepareError::Open {
+            let open = || {
+                let file = std::fs::File::open(path.as_path())?;
+                let own = std::fs::metadata(format!("/proc/self/ns/{}", kind.proc_name()))?;
+                let there = file.metadata()?;
+                Ok((file, (there.dev(), there.ino()) == (own.dev(), own.ino())))
+            };
+            match open() {
+                // By whatever process it is named: every one outside has the host's.
+                Ok((_, true)) => Err(PrepareError::OwnNamespace {
+                    path: path.to_string(),
+                    name: kind.proc_name(),
+                }),
+                Ok((file, false)) => Ok((OwnedFd::from(file), flag_of(*kind))),
+                Err(why) => Err(PrepareError::Open {
                     path: path.to_string(),
                     why,
-                })
+                }),
+            }
         })
         .collect()
 }

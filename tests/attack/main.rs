@@ -1,13 +1,21 @@
 //! Attacks: each sets a trap that has caught a launcher before, and shows that it fails here, and why.
 //!
-//! `cve`: launcher vulnerabilities by their number. `inside`: what a hostile program tries. `limits`: exhaustion.
+//! `cve`: launcher vulnerabilities by their number; `race`: those that are races. `inside`: what a hostile program
+//! tries (`attempts`: the table; `verbs`: its other deeds). `exhaustion`: bombs.
 #![allow(unsafe_code)]
 
 #[path = "../support/mod.rs"]
 #[macro_use]
 mod support;
 
-payload!();
+mod attempts;
+mod cve;
+mod exhaustion;
+mod inside;
+mod race;
+mod verbs;
+
+payload!(verbs::run);
 
 use support::*;
 

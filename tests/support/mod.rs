@@ -129,6 +129,8 @@ impl Rig {
             .mode(0o700)
             .create(dir.path().join("state"))
             .unwrap();
+        // A policy of its own, so that the site's does not decide the tests.
+        fs::write(dir.path().join("policy.toml"), "version = 1\n").unwrap();
         let rig = Self { dir };
         rig.make_rootfs(&rig.rootfs());
         rig
@@ -195,10 +197,31 @@ impl Rig {
         dir
     }
 
+    /// From now on an exception is in force for every launch of the rig: `except("8.4.14", "template = \"compat\"")`.
+    pub fn except(&self, control: &str, grant: &str) {
+        let day = |seconds| cofferdam::clock::rfc3339(seconds, 0)[..10].to_string();
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
+        let id = unique("x");
+        let (approved, expires) = (day(now - 86_400), day(now + 86_400));
+        let entry = format!(
+            "version = 1\n[[exception]]\nid = \"{id}\"\ncontrol = \"SS-011/{control}\"\ngrant = {{ {grant} }}\n\
+             scope = {{ name = \"*\" }}\nreason = \"test\"\napprover = \"test\"\nreference = \"test\"\n\
+             approved = {approved}\nexpires = {expires}\n"
+        );
+        let _ = fs::DirBuilder::new()
+            .mode(0o700)
+            .create(self.path("exceptions.d"));
+        fs::write(self.path(&format!("exceptions.d/{id}.toml")), entry).unwrap();
+    }
+
     /// The binary under test with the rig's state folder, no input, and an environment of its own.
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cofferdam"));
         command.arg("--root").arg(self.state());
+        command.arg("--policy").arg(self.path("policy.toml"));
         command.env_clear().stdin(Stdio::null());
         command
     }
@@ -368,6 +391,17 @@ impl Ran {
             assert!(self.err.contains(part), "no {part:?} in {self:#?}");
         }
         assert!(!self.err.contains("panicked"), "{self:#?}");
+    }
+}
+
+impl Ran {
+    /// Fails unless the command line was not understood, for a reason that has each of `parts` in it.
+    #[track_caller]
+    pub fn refused_as_usage(&self, parts: &[&str]) {
+        assert_eq!(self.code, 125, "{self:#?}");
+        for part in parts {
+            assert!(self.err.contains(part), "no {part:?} in {self:#?}");
+        }
     }
 }
 

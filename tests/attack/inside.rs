@@ -1,0 +1,167 @@
+//! A hostile program in a default container: the table of attempts, the killing ones, what it can see, exhaustion.
+
+use crate::attempts::{ATTEMPTS, Attempt, Elsewhere};
+use crate::support::*;
+use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+fn answers(out: &str) -> BTreeMap<&str, &str> {
+    assert!(out.ends_with("end\n"), "cut short: {out}");
+    out.lines().filter_map(|l| l.split_once(' ')).collect()
+}
+
+#[test]
+fn every_attempt_is_refused_as_the_table_says() {
+    need!(Root, Landlock);
+    let rig = Rig::new();
+    let ran = rig.run(&["--tmpfs", "/tmp:1m"], &["attempts"]);
+    let answers = answers(ran.ok());
+    let mut wrong = Vec::new();
+    for Attempt(name, _, expected, _) in ATTEMPTS {
+        match answers.get(name) {
+            Some(answer) if expected.contains(answer) => {}
+            answer => wrong.push(format!("{name}: {answer:?}, expected {expected:?}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The same attempts by the same user without a container: they get further, so the refusals above are ours.
+#[test]
+fn outside_the_same_attempts_get_further() {
+    need!(Root);
+    let rig = Rig::new();
+    let scratch = rig.path("scratch");
+    std::fs::create_dir(&scratch).unwrap();
+    std::os::unix::fs::chown(&scratch, Some(65532), Some(65532)).unwrap();
+    let mut command = Command::new(rig.rootfs().join("payload"));
+    command.arg("attempts").env_clear().env("OUTSIDE", &scratch);
+    command.uid(65532).gid(65532);
+    let ran = finish(command);
+    let answers = answers(ran.ok());
+    let mut wrong = Vec::new();
+    for Attempt(name, _, expected, elsewhere) in ATTEMPTS {
+        let answer = answers.get(name);
+        let same = answer.is_some_and(|a| expected.contains(a));
+        let right = match elsewhere {
+            Elsewhere::Further => answer.is_some() && !same,
+            Elsewhere::Same => answer.is_some(),
+            Elsewhere::Untried => answer.is_none(),
+        };
+        if !right {
+            wrong.push(format!("{name}: {answer:?}, but {elsewhere:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Calls of another ABI end the process: their arguments can't be filtered soundly (socketcall takes a pointer).
+#[test]
+fn calls_of_another_abi_kill() {
+    need!(Root, Landlock, X86);
+    let rig = Rig::new();
+    let mut kinds = vec!["x32", "x32-execve"];
+    if Need::Ia32.missing().is_none() {
+        kinds.extend(["int80", "socketcall-alg"]);
+    }
+    for kind in kinds {
+        let ran = rig.run(&[], &["raw", kind]);
+        assert_eq!(
+            (ran.code, ran.out.as_str()),
+            (128 + libc::SIGSYS, "before\n"),
+            "{kind}: {ran:?}"
+        );
+    }
+}
+
+/// Nothing that was open outside is open inside, however it was handed over.
+#[test]
+fn no_descriptor_of_the_caller_comes_in() {
+    need!(Root, Landlock);
+    let rig = Rig::new();
+    let mut command = rig.run_command(&unique("t"), &[], &["fds"]);
+    // SAFETY: dup2 and fcntl are async-signal-safe; the closure allocates nothing.
+    unsafe {
+        command.pre_exec(|| {
+            for fd in 3..64 {
+                libc::dup2(0, fd);
+            }
+            Ok(())
+        });
+    }
+    assert_eq!(finish(command).ok(), "0\n1\n2\n");
+    rig.create(&rig.spec(&["exit", "0"]), &unique("p")).ok();
+    let ran = rig.call(&[
+        "create",
+        "--preserve-fds",
+        "2",
+        "--bundle",
+        "/nonesuch",
+        &unique("p"),
+    ]);
+    ran.refused(1, &["--preserve-fds", "SS-011/8.1.3"]);
+}
+
+/// A neighbour on the same host: other processes can't be seen, signalled or reached.
+#[test]
+fn a_neighbour_is_not_there() {
+    need!(Root, Landlock);
+    let rig = Rig::new();
+    let id = unique("n");
+    let neighbour = Alive::spawn(rig.run_command(&id, &["--expose", "8080"], &["wait"]));
+    let ran = rig.run(&[], &["ls", "/proc"]);
+    let pids: Vec<&str> = ran
+        .ok()
+        .lines()
+        .filter(|l| l.bytes().all(|b| b.is_ascii_digit()))
+        .collect();
+    assert_eq!(pids, ["1"], "{ran:?}");
+    // Ranges of ids don't touch: a file of one belongs to nobody in the other.
+    let base = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap();
+    let second = unique("n");
+    let other = Alive::spawn(rig.run_command(&second, &[], &["wait"]));
+    let (a, b) = (base(rig.pid(&id)), base(rig.pid(&second)));
+    let first = |map: &str| {
+        map.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    };
+    assert!(first(&a).abs_diff(first(&b)) >= 65_536, "{a} {b}");
+    drop((neighbour, other));
+    rig.assert_clean(&id);
+    rig.assert_clean(&second);
+}
+
+/// Mounts, seen from outside: nothing of the host's tree, no flag missing.
+#[test]
+fn no_mount_of_the_host_is_left_in_the_mount_namespace() {
+    need!(Root, Landlock);
+    let rig = Rig::new();
+    let id = unique("m");
+    let alive = Alive::spawn(rig.run_command(&id, &["--tmpfs", "/tmp:1m"], &["wait"]));
+    let text = std::fs::read_to_string(format!("/proc/{}/mountinfo", rig.pid(&id))).unwrap();
+    let mut places = Vec::new();
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let (place, flags) = (fields[4], fields[5]);
+        places.push(place);
+        let is_device = place.starts_with("/dev");
+        assert!(flags.contains("nosuid"), "{line}");
+        assert!(flags.contains("nodev") || is_device, "{line}");
+        assert!(
+            flags.starts_with("ro") || flags.contains("noexec"),
+            "{line}"
+        );
+        assert!(
+            !line.contains(" shared:") && !line.contains(" master:"),
+            "{line}"
+        );
+    }
+    places.sort();
+    assert_eq!(places, ["/", "/dev", "/proc", "/tmp"], "{text}");
+    drop(alive);
+    rig.assert_clean(&id);
+}
