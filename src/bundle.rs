@@ -43,6 +43,7 @@ pub struct Extras {
 }
 
 mod load;
+mod pointer;
 mod standalone;
 
 pub use load::{BundleError, MAX_CONFIG};

@@ -146,39 +146,10 @@ fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
 
 /// Parses a config; the error is (JSON pointer, what).
 pub fn parse(text: &[u8]) -> Result<Spec, (String, String)> {
-    // Finding the place of an error costs; most configs have none.
-    if let Ok(spec) = serde_json::from_slice(text) {
-        return Ok(spec);
-    }
-    let mut json = serde_json::Deserializer::from_slice(text);
-    let spec = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let pointer = pointer(error.path());
-        (pointer, error.into_inner().to_string())
-    })?;
-    json.end()
-        .map_err(|e| ("(document)".to_string(), e.to_string()))?;
-    Ok(spec)
-}
-
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    let mut out = String::new();
-    for segment in path.iter() {
-        match segment {
-            Segment::Seq { index } => out.push_str(&format!("/{index}")),
-            Segment::Map { key } => {
-                out.push('/');
-                out.push_str(&key.replace('~', "~0").replace('/', "~1"));
-            }
-            Segment::Enum { variant } => out.push_str(&format!("/{variant}")),
-            Segment::Unknown => {}
-        }
-    }
-    if out.is_empty() {
-        "(document)".into()
-    } else {
-        out
-    }
+    serde_json::from_slice(text).map_err(|error| {
+        let pointer = super::pointer::at(text, error.line(), error.column());
+        (pointer, error.to_string())
+    })
 }
 
 /// runtime-spec 1.x, with or without a pre-release suffix.

@@ -16,7 +16,7 @@ mod screen;
 
 use crate::controls::ControlId;
 use crate::host::Host;
-use crate::policy::{Caller, Clamp, Grant, Template, Waiver};
+use crate::policy::{Caller, Clamp, Grant, Ids, NamespaceKind, Template, Waiver};
 use crate::survey::{ProgramError, Survey};
 use serde::Serialize;
 
@@ -143,12 +143,13 @@ fn lacks_text(lacks: &[Lack]) -> String {
 
 /// Decides nothing that policy decides: turns what was granted into steps for this host.
 pub fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Plan, PlanError> {
+    unsupported(grant, host)?;
     let mut lacks = Vec::new();
     let program = survey.program.clone()?;
     let namespaces = namespaces::plan(grant, host, &mut lacks);
     let mounts = mounts::plan(grant, host, survey, &namespaces, &program, &mut lacks)?;
     let process = process::plan(grant, host, &namespaces, program, &mut lacks)?;
-    let seccomp = seccomp::plan(grant, process.exec_fd)?;
+    let seccomp = seccomp::plan(grant, host, process.exec_fd, &mut lacks)?;
     let landlock = landlock::plan(grant, host, &mounts, &process, &mut lacks);
     let limits = limit_plan(grant, host, &mounts, &mut lacks)?;
     let network = network::plan(grant, host, &namespaces, &mut lacks);
@@ -176,6 +177,58 @@ pub fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Plan, PlanErr
         waivers: grant.waivers.clone(),
         lacks,
     })
+}
+
+/// What policy may grant and this launcher has no mechanism for yet: refused, never ignored.
+fn unsupported(grant: &Grant, host: &Host) -> Result<(), PlanError> {
+    let refuse = |pointer: &str, what: String| {
+        Err(PlanError::Value {
+            pointer: pointer.into(),
+            what,
+        })
+    };
+    if host.kernel < (5, 12) {
+        let what = format!(
+            "Linux {} is too old: 5.12 is the first with mount_setattr, without which the root can't be made read-only as a whole",
+            host.release
+        );
+        return refuse("the kernel", what);
+    }
+    let by_path = |kind| {
+        grant
+            .namespaces
+            .iter()
+            .any(|n| n.kind == kind && n.join.is_some())
+    };
+    if grant.ids == Ids::Joined || by_path(NamespaceKind::User) || by_path(NamespaceKind::Mount) {
+        let what = "joining a user or mount namespace is not supported: leave its path out".into();
+        return refuse("/linux/namespaces", what);
+    }
+    if grant.process.terminal.is_some() {
+        let what = "terminals are not supported, with or without an exception: set it to false";
+        return refuse("/process/terminal", what.into());
+    }
+    if let Some(hook) = grant.hooks.first() {
+        return refuse(
+            "/hooks",
+            format!("{}: hooks are not run: leave them out", hook.path),
+        );
+    }
+    let labels = [
+        ("/process/apparmorProfile", &grant.lsm.apparmor),
+        ("/process/selinuxLabel", &grant.lsm.selinux),
+        ("/linux/mountLabel", &grant.lsm.mount),
+    ];
+    match labels
+        .iter()
+        .find_map(|(at, label)| label.as_ref().map(|l| (at, l)))
+    {
+        Some((at, label)) => refuse(
+            at,
+            format!("{label:?}: labels of security modules are not applied yet: leave it out"),
+        ),
+        None => Ok(()),
+    }
 }
 
 fn limit_plan(

@@ -1,7 +1,8 @@
 //! System-call filters: the template's, prepared at build time, and the request's own beside it. Pure.
 
-use super::{Line, PlanError};
+use super::{Lack, Line, PlanError, Weight};
 use crate::controls::ControlId;
+use crate::host::Host;
 use crate::policy::{Grant, Template, WriteExecute};
 use crate::seccomp::{self, Arch, Parameters, Program};
 use serde::Serialize;
@@ -12,9 +13,21 @@ pub struct SeccompPlan {
     /// The filters.
     pub filters: Vec<Filter>,
     /// PR_SET_MDWE: no memory is both writable and executable.
-    pub write_execute: WriteExecute,
+    pub write_execute: Mdwe,
     /// Names in the request's profile that this architecture doesn't have.
     pub unknown: Vec<String>,
+}
+
+/// Memory-deny-write-execute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mdwe {
+    /// Denied by the kernel.
+    Denied,
+    /// Allowed by an exception.
+    Waived,
+    /// This kernel can't (before Linux 6.3).
+    Lacking,
 }
 
 /// One filter.
@@ -31,7 +44,12 @@ pub struct Filter {
     pub program: Program,
 }
 
-pub(super) fn plan(grant: &Grant, exec_fd: u32) -> Result<SeccompPlan, PlanError> {
+pub(super) fn plan(
+    grant: &Grant,
+    host: &Host,
+    exec_fd: u32,
+    lacks: &mut Vec<Lack>,
+) -> Result<SeccompPlan, PlanError> {
     let bad = |e: seccomp::Error| PlanError::Value {
         pointer: "/linux/seccomp".into(),
         what: e.to_string(),
@@ -44,6 +62,7 @@ pub(super) fn plan(grant: &Grant, exec_fd: u32) -> Result<SeccompPlan, PlanError
             ..Parameters::default()
         };
         let program = seccomp::compile(profile, Arch::NATIVE, &parameters).map_err(bad)?;
+        check_start(&program, exec_fd)?;
         unknown.clone_from(&program.unknown);
         filters.push(filter("config.json".into(), program));
     }
@@ -62,9 +81,45 @@ pub(super) fn plan(grant: &Grant, exec_fd: u32) -> Result<SeccompPlan, PlanError
     }
     Ok(SeccompPlan {
         filters,
-        write_execute: grant.write_execute,
+        write_execute: mdwe(grant, host, lacks),
         unknown,
     })
+}
+
+fn mdwe(grant: &Grant, host: &Host, lacks: &mut Vec<Lack>) -> Mdwe {
+    if grant.write_execute == WriteExecute::Waived {
+        return Mdwe::Waived;
+    }
+    if host.kernel >= (6, 3) {
+        return Mdwe::Denied;
+    }
+    lacks.push(Lack {
+        control: ControlId::S8_4_8,
+        what: "PR_SET_MDWE needs Linux 6.3".into(),
+        lost: "memory can be writable and executable; only files of the image can be mapped executable".into(),
+        weight: Weight::Covered,
+    });
+    Mdwe::Lacking
+}
+
+/// What the child still does behind the filter: wait for the word, then execute the program's descriptor.
+fn check_start(program: &Program, exec_fd: u32) -> Result<(), PlanError> {
+    let fd = u64::from(exec_fd);
+    for (call, args) in [
+        ("execveat", [fd, 0, 0, 0, 0x1000, 0]),
+        ("read", [3, 0, 1, 0, 0, 0]),
+        ("write", [3, 0, 8, 0, 0, 0]),
+    ] {
+        if !program.allows(call, args).unwrap_or(false) {
+            return Err(PlanError::Value {
+                pointer: "/linux/seccomp/syscalls".into(),
+                what: format!(
+                    "{call} is not allowed, but the launch itself needs it to start the program: allow it (the shipped filter beside it takes it away again after the one exec)"
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn filter(name: String, program: Program) -> Filter {
@@ -129,8 +184,9 @@ impl SeccompPlan {
         out.push(Line::new(
             "memory",
             match self.write_execute {
-                WriteExecute::Denied => "never both writable and executable (MDWE)",
-                WriteExecute::Waived => "writable and executable allowed (exception)",
+                Mdwe::Denied => "never both writable and executable (MDWE)",
+                Mdwe::Lacking => "writable and executable possible (kernel too old)",
+                Mdwe::Waived => "writable and executable allowed (exception)",
             },
             &[ControlId::S8_4_8],
         ));

@@ -10,7 +10,8 @@ use crate::plan::landlock::{Access, LandlockPlan, Scoped};
 use crate::plan::namespaces::{MapWriter, UserMap};
 use crate::plan::network::Loopback;
 use crate::plan::process::{Dumpable, ParentDeath, ProcessPlan, Speculation, Stdio};
-use crate::policy::{Exec, NamespaceKind, WriteExecute};
+use crate::plan::seccomp::Mdwe;
+use crate::policy::{Exec, NamespaceKind};
 use crate::sys::process::ExecStrings;
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, Ruleset,
@@ -226,7 +227,7 @@ pub fn prepare(
                 .collect::<Result<_, _>>()?,
         },
         securebits: plan.capabilities.securebits,
-        mdwe: plan.seccomp.write_execute == WriteExecute::Denied,
+        mdwe: plan.seccomp.write_execute == Mdwe::Denied,
         speculation: process.speculation == Speculation::ForceDisabled,
         landlock: landlock_ruleset(&plan.landlock, &process.exec, &mut labels)?,
         filters: plan

@@ -8,7 +8,7 @@ use super::{Expect, Lack, Lacks, LimitLine, LimitPlan, LimitWrite, Presence, Pur
 use crate::controls::ControlId;
 use crate::host::Host;
 use crate::plan::limits::CgroupVersion;
-use crate::policy::Limits;
+use crate::policy::{IoThrottle, Limits};
 
 pub(super) fn plan(
     plan: &mut LimitPlan,
@@ -24,7 +24,42 @@ pub(super) fn plan(
     w.cpu(grant);
     w.cpuset(grant);
     w.io(grant, io_devices);
+    w.hugepages(grant);
     w.unified(grant)
+}
+
+/// The limits of each disk: what holds for all, tightened where the request names one; 0 is no limit.
+fn throttles(grant: &Limits, devices: &[(u32, u32)]) -> Vec<IoThrottle> {
+    let (bps, iops) = (grant.io_bps.unwrap_or(0), grant.io_iops.unwrap_or(0));
+    let general = |&(major, minor): &(u32, u32)| IoThrottle {
+        major,
+        minor,
+        read_bps: bps,
+        write_bps: bps,
+        read_iops: iops,
+        write_iops: iops,
+    };
+    let mut out: Vec<IoThrottle> = match bps.max(iops) {
+        0 => Vec::new(),
+        _ => devices.iter().map(general).collect(),
+    };
+    let tighter = |have: u64, asked: u64| match (have, asked) {
+        (0, n) | (n, 0) => n,
+        (have, asked) => have.min(asked),
+    };
+    for asked in &grant.io_devices {
+        let same = |t: &&mut IoThrottle| (t.major, t.minor) == (asked.major, asked.minor);
+        match out.iter_mut().find(same) {
+            None => out.push(*asked),
+            Some(t) => {
+                t.read_bps = tighter(t.read_bps, asked.read_bps);
+                t.write_bps = tighter(t.write_bps, asked.write_bps);
+                t.read_iops = tighter(t.read_iops, asked.read_iops);
+                t.write_iops = tighter(t.write_iops, asked.write_iops);
+            }
+        }
+    }
+    out
 }
 
 struct Writer<'a, 'b> {
@@ -178,66 +213,90 @@ impl Writer<'_, '_> {
     }
 
     fn io(&mut self, grant: &Limits, devices: &[(u32, u32)]) {
-        if grant.io_bps.is_none() && grant.io_iops.is_none() {
+        let throttles = throttles(grant, devices);
+        if throttles.is_empty() {
+            if grant.io_bps.is_some() || grant.io_iops.is_some() {
+                self.line("io", "nothing to limit: the files lie on no disk".into());
+            }
             return;
         }
-        if devices.is_empty() {
-            self.line("io", "nothing to limit: the files lie on no disk".into());
-            return;
-        }
-        let controller = if self
-            .host
-            .cgroups
-            .v1
-            .iter()
-            .any(|h| h.controllers.iter().any(|c| c == "blkio"))
-        {
-            "blkio"
-        } else {
-            "io"
-        };
+        let v1 = self.host.cgroups.v1.iter();
+        let on_v1 = v1.flat_map(|h| &h.controllers).any(|c| c == "blkio");
+        let controller = if on_v1 { "blkio" } else { "io" };
         let Some((dir, version)) = self.enter(controller, "disk throughput is not limited") else {
             return;
         };
-        for (major, minor) in devices {
+        for throttle in &throttles {
             match version {
-                CgroupVersion::V1 => self.throttle(dir, grant, *major, *minor),
-                CgroupVersion::V2 => {
-                    let max = |n: Option<u64>| n.map_or("max".to_string(), |n| n.to_string());
-                    let (bps, iops) = (max(grant.io_bps), max(grant.io_iops));
-                    let value =
-                        format!("{major}:{minor} rbps={bps} wbps={bps} riops={iops} wiops={iops}");
-                    self.write(
-                        dir,
-                        "io.max",
-                        Value::Text(value.clone()),
-                        Expect::Line(value),
-                    );
-                }
+                CgroupVersion::V1 => self.throttle(dir, throttle),
+                CgroupVersion::V2 => self.io_max(dir, throttle),
             }
         }
         let bps = grant.io_bps.map(|n| format!("{}/s each way", human(n)));
         let iops = grant.io_iops.map(|n| format!("{n} operations/s"));
-        let text = [bps, iops]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .join(", ");
+        let text: Vec<String> = [bps, iops].into_iter().flatten().collect();
         let caveat = match version {
             CgroupVersion::V1 => " (v1: buffered writes are not counted)",
             CgroupVersion::V2 => "",
         };
-        self.line("io", format!("{text} on {}{caveat}", numbers(devices)));
+        let on: Vec<(u32, u32)> = throttles.iter().map(|t| (t.major, t.minor)).collect();
+        let text = text.join(", ");
+        self.line("io", format!("{text} on {}{caveat}", numbers(&on)));
     }
 
-    fn throttle(&mut self, dir: usize, grant: &Limits, major: u32, minor: u32) {
-        for (kind, value) in [("bps", grant.io_bps), ("iops", grant.io_iops)] {
-            let Some(n) = value else { continue };
-            for way in ["read", "write"] {
-                let text = format!("{major}:{minor} {n}");
+    fn io_max(&mut self, dir: usize, t: &IoThrottle) {
+        let max = |n: u64| {
+            if n == 0 {
+                "max".to_string()
+            } else {
+                n.to_string()
+            }
+        };
+        let value = format!(
+            "{}:{} rbps={} wbps={} riops={} wiops={}",
+            t.major,
+            t.minor,
+            max(t.read_bps),
+            max(t.write_bps),
+            max(t.read_iops),
+            max(t.write_iops)
+        );
+        let expect = Expect::Line(value.clone());
+        self.write(dir, "io.max", Value::Text(value), expect);
+    }
+
+    fn throttle(&mut self, dir: usize, t: &IoThrottle) {
+        for (way, kind, n) in [
+            ("read", "bps", t.read_bps),
+            ("write", "bps", t.write_bps),
+            ("read", "iops", t.read_iops),
+            ("write", "iops", t.write_iops),
+        ] {
+            if n > 0 {
+                let text = format!("{}:{} {n}", t.major, t.minor);
                 let file = format!("blkio.throttle.{way}_{kind}_device");
                 self.write(dir, &file, Value::Text(text.clone()), Expect::Line(text));
             }
+        }
+    }
+
+    fn hugepages(&mut self, grant: &Limits) {
+        for (size, bytes) in &grant.hugepages {
+            let lost = format!("huge pages of {size} are not limited");
+            let Some((dir, version)) = self.enter("hugetlb", &lost) else {
+                continue;
+            };
+            let file = match version {
+                CgroupVersion::V1 => format!("hugetlb.{size}.limit_in_bytes"),
+                CgroupVersion::V2 => format!("hugetlb.{size}.max"),
+            };
+            self.write(
+                dir,
+                &file,
+                Value::Text(bytes.to_string()),
+                Expect::Bytes(*bytes),
+            );
+            self.line("hugepages", format!("{} in pages of {size}", human(*bytes)));
         }
     }
 

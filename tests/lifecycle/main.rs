@@ -1,0 +1,24 @@
+//! The life of a container: `run` and the OCI verbs, their exit codes and texts, and what is left behind.
+
+#![allow(unsafe_code)] // the counting allocator, and the rig's payload
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod killed;
+mod no_allocation;
+mod oci;
+mod record;
+mod rootless;
+mod run;
+
+payload!(verb);
+
+/// What this crate's payload can do beside the rig's verbs.
+fn verb(verb: &str, args: &[String]) -> Option<i32> {
+    match verb {
+        "eat" => Some(run::eat(&args[0])),
+        "wait-term" => Some(run::wait_term()),
+        _ => no_allocation::verb(verb, args),
+    }
+}
