@@ -22,7 +22,9 @@ pub fn create(
     pid_file: Option<&Path>,
 ) -> Result<State, ContainerError> {
     let mut janitor = Janitor::start()?;
-    let claim = store.reserve(&plan.name)?;
+    let mut claim = store.reserve(&plan.name)?;
+    janitor.state(&claim)?;
+    store.prepare(&mut claim)?;
     janitor.state(&claim)?;
     let entry = store.take(&claim)?;
     let made = entry.make_gate().and_then(|gate| {

@@ -4,9 +4,8 @@ use super::build::{Context, build};
 use super::error::{ContainerError, sys};
 use super::janitor::Janitor;
 use super::store::{Entry, Store};
-use crate::cgroup::Cgroup;
 use crate::outcome::Outcome;
-use crate::plan::Plan;
+use crate::plan::{NamespaceKind, Plan};
 use crate::sandbox::{Running, Started, Streams};
 use crate::sys::process;
 use nix::errno::Errno;
@@ -43,7 +42,9 @@ const FORWARDED: [Signal; 7] = [
 pub fn run(plan: &Plan, context: &Context<'_>, store: &Store) -> Result<Ended, ContainerError> {
     let signals = block_signals()?;
     let mut janitor = Janitor::start()?;
-    let claim = store.reserve(&plan.name)?;
+    let mut claim = store.reserve(&plan.name)?;
+    janitor.state(&claim)?;
+    store.prepare(&mut claim)?;
     janitor.state(&claim)?;
     let entry = store.take(&claim)?;
     let ended = run_in(plan, context, &entry, &mut janitor, &signals);
@@ -70,13 +71,12 @@ fn run_in(
         }),
     };
     let oom_kills = cgroup.stats_oom().unwrap_or(0);
-    end(&cgroup)?;
+    // With the first process of a pid namespace all others in it have ended.
+    if !plan.namespaces.is_new(NamespaceKind::Pid) || outcome.is_err() {
+        cgroup.kill()?;
+    }
+    cgroup.remove()?;
     outcome.map(|outcome| Ended { outcome, oom_kills })
-}
-
-fn end(cgroup: &Cgroup) -> Result<(), ContainerError> {
-    cgroup.kill()?;
-    Ok(cgroup.remove()?)
 }
 
 fn block_signals() -> Result<SignalFd, ContainerError> {

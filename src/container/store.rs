@@ -87,14 +87,16 @@ pub struct Entry {
 pub struct Claim {
     dir: PathBuf,
     beside: PathBuf,
-    token: String,
+    /// Of the folder, once it is made.
+    inode: Option<u64>,
 }
 
 impl Claim {
     /// Removes what was made for it, and the container's folder if it is this claim's.
     pub fn undo(&self) {
         let _ = fs::remove_dir_all(&self.beside);
-        if fs::read_to_string(self.dir.join(TOKEN)).is_ok_and(|t| t == self.token) {
+        let found = fs::symlink_metadata(&self.dir).ok().map(|m| m.ino());
+        if self.inode.is_some() && found == self.inode {
             let _ = fs::remove_dir_all(&self.dir);
         }
     }
@@ -109,7 +111,6 @@ pub struct Gate {
 }
 
 const STATE: &str = "state.json";
-const TOKEN: &str = "launcher";
 const GO: &str = "go";
 const REPORT: &str = "report";
 
@@ -164,15 +165,17 @@ impl Store {
     /// The names that taking an id will use; nothing is made yet.
     pub fn reserve(&self, id: &str) -> Result<Claim, ContainerError> {
         let dir = self.dir_of(id).ok_or(ContainerError::Unknown)?;
-        let token = format!("{}-{:?}", std::process::id(), std::time::SystemTime::now());
         // '~' is in no id, so nobody takes this for a container.
         let beside = self.root.join(format!("~{id}.{}", std::process::id()));
-        Ok(Claim { dir, beside, token })
+        Ok(Claim {
+            dir,
+            beside,
+            inode: None,
+        })
     }
 
-    /// Takes the id, or says that somebody has it. Whoever watches the claim can clean up after us at any moment:
-    /// the folder gets its name only once it holds our token.
-    pub fn take(&self, claim: &Claim) -> Result<Entry, ContainerError> {
+    /// Makes the folder beside its place; `claim` then knows it by its inode, and so does whoever cleans up after us.
+    pub fn prepare(&self, claim: &mut Claim) -> Result<(), ContainerError> {
         self.ensure()?;
         let beside = &claim.beside;
         at(
@@ -180,24 +183,29 @@ impl Store {
             "make",
             beside,
         )?;
-        let taken = at(fs::write(beside.join(TOKEN), &claim.token), "write", beside)
-            .and_then(|()| Entry::lock(beside.clone()))
-            .and_then(|entry| {
-                let flags = nix::fcntl::RenameFlags::RENAME_NOREPLACE;
-                let here = nix::fcntl::AT_FDCWD;
-                match nix::fcntl::renameat2(here, beside, here, &claim.dir, flags) {
-                    Ok(()) => Ok(entry),
-                    Err(Errno::EEXIST) => Err(ContainerError::Exists),
-                    Err(errno) => at(Err(errno.into()), "rename", beside),
-                }
-            });
+        claim.inode = Some(at(fs::symlink_metadata(beside), "look at", beside)?.ino());
+        Ok(())
+    }
+
+    /// Takes the id with a prepared claim, or says that somebody has it.
+    pub fn take(&self, claim: &Claim) -> Result<Entry, ContainerError> {
+        let beside = &claim.beside;
+        let taken = Entry::lock(beside.clone()).and_then(|entry| {
+            let flags = nix::fcntl::RenameFlags::RENAME_NOREPLACE;
+            let here = nix::fcntl::AT_FDCWD;
+            match nix::fcntl::renameat2(here, beside, here, &claim.dir, flags) {
+                Ok(()) => Ok(Entry {
+                    dir: claim.dir.clone(),
+                    ..entry
+                }),
+                Err(Errno::EEXIST) => Err(ContainerError::Exists),
+                Err(errno) => at(Err(errno.into()), "rename", beside),
+            }
+        });
         if taken.is_err() {
             let _ = fs::remove_dir_all(beside);
         }
-        taken.map(|entry| Entry {
-            dir: claim.dir.clone(),
-            ..entry
-        })
+        taken
     }
 
     /// Opens a container; waits for whoever is at work on it.
@@ -291,10 +299,10 @@ impl Entry {
     /// Writes a file whole: beside it, to the disk, then in its place.
     pub fn write(&self, name: &str, contents: &[u8]) -> Result<(), ContainerError> {
         let (path, beside) = (self.dir.join(name), self.dir.join(format!(".{name}.new")));
-        let _ = fs::remove_file(&beside);
         let written = OpenOptions::new()
             .write(true)
-            .create_new(true)
+            .create(true)
+            .truncate(true)
             .mode(0o600)
             .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
             .open(&beside)
