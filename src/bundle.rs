@@ -2,9 +2,32 @@
 //!
 //! Everything that `policy::decide` looks at about the request. Checks shape, never permission.
 
-use crate::paths::GuestPath;
-use crate::policy::{Caller, RootSource, Secret, Template};
+use crate::paths::{GuestPath, HostPath};
+use crate::request::{Secret, Template};
 use oci_spec::runtime::Spec;
+use serde::Serialize;
+
+/// Who asked: the two callers have different defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Caller {
+    /// `cofferdam run`: identity, user namespace and root are the launcher's choice.
+    Standalone,
+    /// An engine through the OCI verbs: these come from config.json.
+    Engine,
+}
+
+/// Where the container's root file system comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RootSource {
+    /// The sample service in a root of its own, both built into the binary.
+    Embedded,
+    /// A folder.
+    Dir(HostPath),
+    /// The host's own root: programs and configuration only.
+    Host,
+}
 
 /// What is to be launched.
 #[derive(Clone, Debug)]

@@ -1,4 +1,45 @@
 //! cofferdam: a hardened container launcher.
+//!
+//! A **Request** (a command line or an OCI config.json) names a **Bundle**. **Policy** says whether it *may* run,
+//! **Plan** says *what exactly* will be done on this **Host**, the **Sandbox** *does* it, **Verify** checks from
+//! outside that it *was done*, and the **Outcome** says what became of it. Everything up to Plan is plain data without
+//! side effects and can be printed. Everything after Plan takes no decisions.
+//!
+//! ```text
+//! argv / config.json ──▶ request ──▶ bundle ─┐            reads files, checks shape
+//! site policy + exceptions.d ──▶ site ───────┤            reads files, unknown keys are errors
+//! kernel facts ──▶ host ─────────────────────┤            a value that tests can make up
+//!   policy::decide ─▶ Granted(Grant) | Refused(all violations)                  PURE
+//!   survey::take   ─▶ Survey: what the root and the sources look like           reads, decides nothing
+//!   plan::plan     ─▶ Plan: Display + JSON, each line with its controls         PURE
+//!   sandbox::prepare ─▶ Prepared: every allocation and every failure of ours
+//!   sandbox::launch  ─▶ Created: one clone3; set up, sealed, waiting in front of execve
+//!   verify::observe  ─▶ Verification: any difference, and it is killed
+//!   Created::start   ─▶ Running, or hold: waits for the OCI `start`
+//!   container        ─▶ the lifecycle on disk; outcome: the exit code
+//! ```
+//!
+//! # Where things are
+//! Arrows point down only: `main` > [`cli`], [`report`] > [`container`] > [`verify`] > [`sandbox`] > [`plan`] >
+//! [`survey`] > [`policy`] > [`bundle`], [`host`], [`request`], [`site`], [`controls`] > [`paths`], [`sys`].
+//! [`cgroup`] and [`seccomp`] stand beside: the first carries out its part of the plan, the second is pure and shared
+//! with the build script. [`sys`] alone has unsafe code, one system call a function.
+//!
+//! # Where a new control goes
+//! Its id in [`controls`], its ceiling in `policy/ceilings.rs`, its rule in `policy/rules`, its struct in [`plan`],
+//! its deed in [`sandbox`] (a line of `child.rs`'s recipe), its read-back in [`verify`], its attack in `tests/attack`.
+//!
+//! # Decisions that are not obvious
+//! - The mounts that need the host's rights (id-mapped trees, device nodes, `noswap`) are made by the launcher as
+//!   detached trees and sent to the child as descriptors; the child attaches them. So a user namespace costs no right.
+//! - Nothing is created inside an image: missing mount points come from a read-only overlay on top of it.
+//! - A seccomp profile with several actions becomes *one* program, a search tree whose plainly allowed calls read no
+//!   argument: the kernel finds them constant when it loads the program, which takes a sixth of the time that the
+//!   same rules take as a linear list.
+//! - The janitor (`container/janitor.rs`) is a forked copy of the launcher that knows what is to be made before it is
+//!   made; the kernel closing a pipe is what wakes it, so KILL at any moment leaves nothing.
+//! - v1 cgroups are entered by the child itself through descriptors: moving another process waits for the kernel's
+//!   thread-group lock, up to 15 ms.
 #![deny(unsafe_code)]
 
 pub mod bundle;

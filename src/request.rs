@@ -3,7 +3,33 @@
 //! Knows the words of the command line, not what is allowed. Called by `cli`; `bundle` makes a spec of it.
 
 use crate::paths::{GuestPath, HostPath};
-use crate::policy::{Secret, Template, is_name};
+use serde::Serialize;
+
+/// Which family of rules the launch follows.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize,
+)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Template {
+    /// One process, one exec, threads only.
+    Default,
+    /// Processes by fork, still one exec.
+    Workers,
+    /// Processes, and exec of a listed set of programs.
+    Script,
+    /// Clamps nothing: conformance suites and migration only.
+    Compat,
+}
+
+/// A secret: a file of the host that becomes /run/secrets/NAME.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Secret {
+    /// File name below /run/secrets.
+    pub name: String,
+    /// Where it is read from.
+    pub source: HostPath,
+}
 
 /// A standalone launch.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +106,12 @@ fn no<T>(given: &str, expected: impl Into<String>) -> Result<T, NotUnderstood> {
         given: given.into(),
         expected: expected.into(),
     })
+}
+
+/// Whether a text can name a container, an exception or a secret: `[A-Za-z0-9_+.-]`, 1 to 255 bytes, not `.` or `..`.
+pub fn is_name(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_+.-".contains(&b);
+    (1..=255).contains(&text.len()) && text.bytes().all(plain) && text != "." && text != ".."
 }
 
 /// A container's name.

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-/// argv[0] of the service; `main` looks at it.
+/// The name that the service is executed under; `main` looks at it.
 pub const NAME: &str = "cofferdam-sample";
 
 /// The port it serves on.

@@ -7,8 +7,8 @@ mod mounts;
 
 use crate::cgroup::{Cgroup, CgroupError};
 use crate::controls::ControlId;
+use crate::plan::NamespaceKind;
 use crate::plan::Plan;
-use crate::policy::NamespaceKind;
 use crate::sys::fs::read_kernel_file;
 use serde::Serialize;
 use std::collections::BTreeMap;

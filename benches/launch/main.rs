@@ -160,6 +160,8 @@ fn oci_bundle(bundle: &Path, root: &Path) -> bool {
         calls.retain(|c| c["names"].as_array().is_some_and(|n| !n.is_empty()));
     }
     let mut spec = cofferdam::bundle::hardened_spec();
+    // Debian's crun knows no newer one.
+    spec["ociVersion"] = "1.0.2".into();
     spec["root"]["path"] = root.display().to_string().into();
     spec["process"]["args"] = serde_json::json!(["/bin/true"]);
     spec["linux"]["seccomp"] = filter;

@@ -1,8 +1,7 @@
 //! Reads config.json: bounded, typed, with the place of every error. Trusts nothing in it.
 
-use super::{Bundle, Extras};
+use super::{Bundle, Caller, Extras, RootSource};
 use crate::paths::HostPath;
-use crate::policy::{Caller, RootSource};
 use oci_spec::runtime::Spec;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;

@@ -1,8 +1,7 @@
 //! Makes a bundle of a command line: a hardened spec, then what was asked on top of it.
 
-use super::{Bundle, BundleError, Extras};
+use super::{Bundle, BundleError, Caller, Extras, RootSource};
 use crate::paths::{GuestPath, HostPath};
-use crate::policy::{Caller, RootSource};
 use crate::request::{RunRequest, Source, Volume};
 use oci_spec::runtime::{Mount, Spec};
 use serde_json::{Value, json};

@@ -18,6 +18,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Instant;
 
 /// What became of a run, and what there is to say about it.
 #[must_use]
@@ -131,6 +132,7 @@ fn wait(
     mut relays: Vec<Relay>,
 ) -> Result<Outcome, ContainerError> {
     let mut killed_by = None;
+    let mut given_back = GivenBack::default();
     loop {
         let mut fds = vec![
             PollFd::new(running.pidfd.as_fd(), PollFlags::POLLIN),
@@ -141,8 +143,8 @@ fn wait(
                 .iter()
                 .map(|r| PollFd::new(r.from.as_fd(), PollFlags::POLLIN)),
         );
-        match poll(&mut fds, PollTimeout::NONE) {
-            Ok(_) | Err(Errno::EINTR) => {}
+        match poll(&mut fds, given_back.patience()) {
+            Ok(_) | Err(Errno::EINTR) => killed_by = killed_by.or(given_back.end(running)),
             Err(errno) => return sys(Err(errno), "wait (poll)"),
         }
         let ready: Vec<bool> = fds
@@ -158,6 +160,7 @@ fn wait(
             && let Ok(Some(info)) = signals.read_signal()
         {
             killed_by = killed_by.or(forward(running, info.ssi_signo as i32));
+            given_back.watch(info.ssi_signo as i32);
         }
         if ready[0] {
             break;
@@ -179,11 +182,50 @@ fn wait(
     })
 }
 
+/// Signals whose default action ends a process.
+const ENDS: [i32; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
+
+/// Milliseconds between a signal and its default action, as engines wait between TERM and KILL.
+const GRACE: u128 = 10_000;
+
+/// A handler may do its part, put the default action back and raise the signal again (Node does): the kernel drops
+/// it for the first process of a pid namespace. A program that has given its handler back and still runs after the
+/// grace is ended as the default action would have; one that keeps its handler ends when it likes.
+#[derive(Default)]
+struct GivenBack(Option<(Instant, i32)>);
+
+impl GivenBack {
+    fn watch(&mut self, signal: i32) {
+        if ENDS.contains(&signal) {
+            self.0 = Some((Instant::now(), signal));
+        }
+    }
+
+    fn patience(&self) -> PollTimeout {
+        let left = |(since, _): (Instant, i32)| GRACE.saturating_sub(since.elapsed().as_millis());
+        self.0.map_or(PollTimeout::NONE, |watched| {
+            PollTimeout::try_from(left(watched) as i32).unwrap_or(PollTimeout::NONE)
+        })
+    }
+
+    /// The signal that ended the program here, if it did.
+    fn end(&mut self, running: &Running) -> Option<i32> {
+        let (since, signal) = self.0?;
+        if since.elapsed().as_millis() < GRACE {
+            return None;
+        }
+        self.0 = None;
+        if has_own_disposition(running.pid, signal) {
+            return None;
+        }
+        forward(running, signal)
+    }
+}
+
 /// Hands a signal on. The first process of a pid namespace ignores signals that it has no handler for, so where the
 /// default action would have ended it, it is ended here; the outcome still names the signal.
 fn forward(running: &Running, signal: i32) -> Option<i32> {
-    let ends = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT].contains(&signal);
-    if ends && !has_own_disposition(running.pid, signal) {
+    if ENDS.contains(&signal) && !has_own_disposition(running.pid, signal) {
         let _ = process::pidfd_signal(running.pidfd.as_fd(), libc::SIGKILL);
         return Some(signal);
     }

@@ -1,6 +1,6 @@
 //! The catalogue of controls: what the two source documents ask, line by line, and what may loosen each.
 //!
-//! Every stage names controls by [`ControlId`]; the audit prints [`CATALOGUE`]. Data and look-ups only:
+//! Every stage names controls by [`ControlId`]; the audit prints [`catalogue`]. Data and look-ups only:
 //! whether a control is met is decided in `policy`, enforced in `sandbox`, observed in `verify`.
 
 mod configuration;

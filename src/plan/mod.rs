@@ -16,7 +16,10 @@ mod screen;
 
 use crate::controls::ControlId;
 use crate::host::Host;
-use crate::policy::{Caller, Clamp, Grant, Ids, NamespaceKind, Template, Waiver};
+// What later stages need of the grant's words: they name the plan alone.
+pub use crate::policy::{Atime, Exec, IdMap, NamespaceKind, Propagation};
+
+use crate::policy::{Caller, Clamp, Grant, Ids, Template, Waiver};
 use crate::survey::{ProgramError, Survey};
 use serde::Serialize;
 

@@ -3,49 +3,12 @@
 //! Made by `policy::decide` alone, read by `plan::plan` alone. It says *what*, never *how*:
 //! nothing here depends on the mechanisms of the host.
 
+pub use crate::bundle::{Caller, RootSource};
 use crate::controls::ControlId;
 use crate::paths::{GuestPath, HostPath};
+pub use crate::request::{Secret, Template};
 use crate::seccomp;
 use serde::Serialize;
-
-/// Which family of rules the launch follows (DESIGN.md decision 19).
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize,
-)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Template {
-    /// One process, one exec, threads only.
-    Default,
-    /// Processes by fork, still one exec.
-    Workers,
-    /// Processes, and exec of a listed set of programs.
-    Script,
-    /// Clamps nothing: conformance suites and migration only.
-    Compat,
-}
-
-/// Who asked: the two callers have different defaults.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Caller {
-    /// `cofferdam run`: identity, user namespace and root are the launcher's choice.
-    Standalone,
-    /// An engine through the OCI verbs: these come from config.json.
-    Engine,
-}
-
-/// Where the container's root file system comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RootSource {
-    /// The sample service in a root of its own, both built into the binary.
-    Embedded,
-    /// A folder.
-    Dir(HostPath),
-    /// The host's own root: programs and configuration only.
-    Host,
-}
 
 /// The permission to do something, all that `decide` lets through.
 #[must_use]
@@ -141,7 +104,7 @@ pub enum Propagation {
 /// The one program.
 #[derive(Clone, Debug, Serialize)]
 pub struct Process {
-    /// argv; argv[0] names the program.
+    /// argv; its first word names the program.
     pub args: Vec<String>,
     /// `K=V` strings.
     pub env: Vec<String>,
@@ -485,15 +448,6 @@ pub enum Ports {
     Declared(Vec<u16>),
     /// Not limited, by exception.
     Any,
-}
-
-/// A secret: a file of the host that becomes /run/secrets/NAME.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Secret {
-    /// File name below /run/secrets.
-    pub name: String,
-    /// Where it is read from.
-    pub source: HostPath,
 }
 
 /// A program that runs outside at a point of the lifecycle (policy decides which).

@@ -19,6 +19,7 @@ mod rules;
 mod schema;
 mod tightening;
 
+pub use crate::request::is_name;
 pub use capability::NAMES as CAPABILITY_NAMES;
 pub use ceilings::{Ceilings, LimitCeilings, Range};
 pub use check::CheckReport;
@@ -40,12 +41,6 @@ pub enum Decision {
     Granted(Box<Grant>),
     /// It may not, for all these reasons.
     Refused(Vec<Violation>),
-}
-
-/// Whether a text can name a container, an exception or a secret: `[A-Za-z0-9_+.-]`, 1 to 255 bytes, not `.` or `..`.
-pub fn is_name(text: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_+.-".contains(&b);
-    (1..=255).contains(&text.len()) && text.bytes().all(plain) && text != "." && text != ".."
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -11,7 +11,7 @@ use crate::plan::namespaces::{MapWriter, UserMap};
 use crate::plan::network::Loopback;
 use crate::plan::process::{Dumpable, ParentDeath, ProcessPlan, Speculation, Stdio};
 use crate::plan::seccomp::Mdwe;
-use crate::policy::{Exec, NamespaceKind};
+use crate::plan::{Exec, NamespaceKind};
 use crate::sys::process::ExecStrings;
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, Ruleset,
@@ -317,7 +317,7 @@ fn joins(plan: &Plan) -> Result<Vec<(OwnedFd, i32)>, PrepareError> {
 }
 
 fn maps(user: &UserMap) -> Maps {
-    let text = |maps: &[crate::policy::IdMap]| {
+    let text = |maps: &[crate::plan::IdMap]| {
         maps.iter()
             .map(|m| format!("{} {} {}\n", m.inside, m.outside, m.count))
             .collect::<String>()

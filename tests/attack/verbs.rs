@@ -61,8 +61,8 @@ fn threads() {
     }
     barrier.wait();
     for task in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
-        print!(
-            "{}--\n",
+        println!(
+            "{}--",
             std::fs::read_to_string(task.path().join("status")).unwrap()
         );
     }

@@ -1,4 +1,4 @@
-//! The OCI verbs: runc's state machine, texts and exit codes (ENGINES: "runc state machine to mirror").
+//! The OCI verbs: runc's state machine, texts and exit codes.
 
 use crate::need;
 use crate::support::{Rig, text, unique, wait_fd};

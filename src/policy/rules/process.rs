@@ -198,7 +198,7 @@ pub(super) fn exec_verb(case: &mut Case<'_>) {
     };
 }
 
-/// noNewPrivileges is always on, also when the request says false (DESIGN.md, decision 9).
+/// noNewPrivileges is always on, also when the request says false.
 pub(super) fn privileges(case: &mut Case<'_>) {
     let asked = case
         .spec()

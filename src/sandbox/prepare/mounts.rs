@@ -5,7 +5,7 @@ use super::{Labels, PrepareError, c_string};
 use crate::paths::GuestPath;
 use crate::plan::Plan;
 use crate::plan::mounts::{Attrs, By, DevNodes, MountPlan, RootFrom, Skeleton, Step, What};
-use crate::policy::{Atime, Propagation};
+use crate::plan::{Atime, Propagation};
 use crate::sys::mount::{MountAttr, attr};
 use nix::sys::stat::SFlag;
 use std::ffi::CString;
