@@ -43,10 +43,15 @@ const FORWARDED: [Signal; 7] = [
 pub fn run(plan: &Plan, context: &Context<'_>, store: &Store) -> Result<Ended, ContainerError> {
     let signals = block_signals()?;
     let mut janitor = Janitor::start()?;
-    let entry = store.claim(&plan.name).inspect_err(|_| ())?;
+    let mut entry = store.claim(&plan.name).inspect_err(|_| ())?;
     janitor.state(entry.dir().to_path_buf())?;
-    let ended = run_in(plan, context, &entry, &mut janitor, &signals);
-    let removed = entry.remove();
+    let ended = run_in(plan, context, &mut entry, &mut janitor, &signals);
+    let removed = match entry.relock() {
+        Ok(true) => entry.remove(),
+        // `delete --force` has been here: what has the name now is not ours.
+        Ok(false) => Ok(()),
+        Err(error) => Err(error),
+    };
     janitor.dismiss();
     let ended = ended?;
     removed.map(|()| ended)
@@ -55,7 +60,7 @@ pub fn run(plan: &Plan, context: &Context<'_>, store: &Store) -> Result<Ended, C
 fn run_in(
     plan: &Plan,
     context: &Context<'_>,
-    entry: &Entry,
+    entry: &mut Entry,
     janitor: &mut Janitor,
     signals: &SignalFd,
 ) -> Result<Ended, ContainerError> {
@@ -64,12 +69,18 @@ fn run_in(
     let cgroup = ready.cgroup;
     let outcome = match ready.created.start() {
         Started::Failed(error) => Err(error.into()),
-        Started::Running(running) => wait(&running, signals, relays).inspect_err(|_| {
-            let _ = process::pidfd_signal(running.pidfd.as_fd(), libc::SIGKILL);
-        }),
+        Started::Running(running) => {
+            // `kill`, `delete` and a mistaken `start` must not wait for the program's end.
+            entry.unlock();
+            wait(&running, signals, relays).inspect_err(|_| {
+                let _ = process::pidfd_signal(running.pidfd.as_fd(), libc::SIGKILL);
+            })
+        }
     };
     let oom_kills = cgroup.stats_oom().unwrap_or(0);
-    end(&cgroup)?;
+    if entry.relock()? {
+        end(&cgroup)?;
+    }
     outcome.map(|outcome| Ended { outcome, oom_kills })
 }
 
