@@ -199,7 +199,17 @@ impl Survey {
     pub fn take(grant: &Grant) -> Result<Self, (HostPath, Errno)> {
         let view = View::open(grant)?;
         let root = match &view.root {
-            Some(fd) => Some(node(fd).map_err(|e| (HostPath::trusted("/"), e))?),
+            Some(fd) => {
+                let path = match &grant.root.source {
+                    RootSource::Dir(dir) => dir.clone(),
+                    _ => HostPath::trusted("/"),
+                };
+                match node(fd) {
+                    Ok(node) if node.kind == Kind::Dir => Some(node),
+                    Ok(_) => return Err((path, Errno::ENOTDIR)),
+                    Err(errno) => return Err((path, errno)),
+                }
+            }
             None => None,
         };
         let hidden = match grant.root.source {

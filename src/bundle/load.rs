@@ -7,6 +7,9 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+/// Bytes of a JSON pointer that an error shows.
+const LONGEST_POINTER: usize = 256;
+
 /// The largest config.json that is read, in bytes.
 pub const MAX_CONFIG: u64 = 1 << 20;
 
@@ -146,7 +149,12 @@ fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
 /// Parses a config; the error is (JSON pointer, what).
 pub fn parse(text: &[u8]) -> Result<Spec, (String, String)> {
     serde_json::from_slice(text).map_err(|error| {
-        let pointer = super::pointer::at(text, error.line(), error.column());
+        let mut pointer = super::pointer::at(text, error.line(), error.column());
+        // A hostile file can nest a hundred thousand deep in a field that nobody reads.
+        if pointer.len() > LONGEST_POINTER {
+            pointer.truncate(pointer.floor_char_boundary(LONGEST_POINTER));
+            pointer.push_str("...");
+        }
         (pointer, error.to_string())
     })
 }

@@ -5,7 +5,7 @@ mod launch;
 mod oci;
 
 use crate::policy::{Secret, Template};
-use crate::report::{Failure, Sink};
+use crate::report::{self, Failure, Sink};
 use crate::request::{self, Volume};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -288,7 +288,24 @@ fn usage(error: &clap::Error, argv: &[String]) -> u8 {
         println!("cofferdam version {}", version());
         return 0;
     }
-    let _ = error.print();
+    if error.exit_code() != 0 && argv.len() > 1 {
+        // One sentence, as every other error: clap's usage and hints go on for several lines.
+        let text = error.render().to_string();
+        let sentence: Vec<&str> = text
+            .split("\n\nUsage:")
+            .next()
+            .unwrap_or_default()
+            .split("\n\nFor more")
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        let sentence = sentence.join(" ");
+        let sentence = sentence.strip_prefix("error: ").unwrap_or(&sentence);
+        report::say(&format!("{sentence}; see --help"));
+    } else {
+        let _ = error.print();
+    }
     match error.exit_code() {
         0 => 0,
         _ if argv.iter().any(|a| a == "run" || a == "plan") => crate::outcome::FAILED,

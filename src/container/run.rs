@@ -46,9 +46,14 @@ pub fn run(plan: &Plan, context: &Context<'_>, store: &Store) -> Result<Ended, C
     janitor.state(&claim)?;
     store.prepare(&mut claim)?;
     janitor.state(&claim)?;
-    let entry = store.take(&claim)?;
-    let ended = run_in(plan, context, &entry, &mut janitor, &signals);
-    let removed = entry.remove();
+    let mut entry = store.take(&claim)?;
+    let ended = run_in(plan, context, &mut entry, &mut janitor, &signals);
+    let removed = match entry.relock() {
+        Ok(true) => entry.remove(),
+        // `delete --force` has been here: what has the name now is not ours.
+        Ok(false) => Ok(()),
+        Err(error) => Err(error),
+    };
     janitor.dismiss();
     let ended = ended?;
     removed.map(|()| ended)
@@ -57,7 +62,7 @@ pub fn run(plan: &Plan, context: &Context<'_>, store: &Store) -> Result<Ended, C
 fn run_in(
     plan: &Plan,
     context: &Context<'_>,
-    entry: &Entry,
+    entry: &mut Entry,
     janitor: &mut Janitor,
     signals: &SignalFd,
 ) -> Result<Ended, ContainerError> {
@@ -66,16 +71,22 @@ fn run_in(
     let cgroup = ready.cgroup;
     let outcome = match ready.created.start() {
         Started::Failed(error) => Err(error.into()),
-        Started::Running(running) => wait(&running, signals, relays).inspect_err(|_| {
-            let _ = process::pidfd_signal(running.pidfd.as_fd(), libc::SIGKILL);
-        }),
+        Started::Running(running) => {
+            // `kill`, `delete` and a mistaken `start` must not wait for the program's end.
+            entry.unlock();
+            wait(&running, signals, relays).inspect_err(|_| {
+                let _ = process::pidfd_signal(running.pidfd.as_fd(), libc::SIGKILL);
+            })
+        }
     };
     let oom_kills = cgroup.stats_oom().unwrap_or(0);
-    // With the first process of a pid namespace all others in it have ended.
-    if !plan.namespaces.is_new(NamespaceKind::Pid) || outcome.is_err() {
-        cgroup.kill()?;
+    if entry.relock()? {
+        // With the first process of a pid namespace all others in it have ended.
+        if !plan.namespaces.is_new(NamespaceKind::Pid) || outcome.is_err() {
+            cgroup.kill()?;
+        }
+        cgroup.remove()?;
     }
-    cgroup.remove()?;
     outcome.map(|outcome| Ended { outcome, oom_kills })
 }
 

@@ -79,7 +79,8 @@ pub struct Store {
 #[must_use]
 pub struct Entry {
     dir: PathBuf,
-    _lock: Flock<File>,
+    folder: File,
+    lock: Option<Flock<File>>,
 }
 
 /// An id that is about to be taken.
@@ -274,16 +275,35 @@ impl Entry {
             }
             Err(why) => return at(Err(why), "open", &dir),
         };
+        let mut entry = Self {
+            dir,
+            folder,
+            lock: None,
+        };
+        match entry.relock()? {
+            true => Ok(entry),
+            false => Err(ContainerError::Unknown), // deleted while we waited
+        }
+    }
+
+    /// Lets others at the container while its program runs.
+    pub fn unlock(&mut self) {
+        self.lock = None;
+    }
+
+    /// Takes the lock again; false when the container was deleted meanwhile (its id may be another's by now).
+    pub fn relock(&mut self) -> Result<bool, ContainerError> {
+        let folder = at(self.folder.try_clone(), "open", &self.dir)?;
         let lock = Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, errno)| {
             ContainerError::Sys {
                 tried: "lock the container's state",
                 errno,
             }
         })?;
-        if !dir.exists() {
-            return Err(ContainerError::Unknown); // deleted while we waited
-        }
-        Ok(Self { dir, _lock: lock })
+        self.lock = Some(lock);
+        let ours = at(self.folder.metadata(), "look at", &self.dir)?;
+        let there = fs::symlink_metadata(&self.dir);
+        Ok(there.is_ok_and(|m| (m.dev(), m.ino()) == (ours.dev(), ours.ino())))
     }
 
     /// Its folder.

@@ -749,7 +749,7 @@ fn namespaces_of_the_host_and_odd_capabilities_are_refused() {
             entry["path"] = json!(format!("/proc/{}/ns/{file}", std::process::id()));
         }
         rig.create(&spec, &unique("c"))
-            .refused(1, &["SS-011/8.1.3"]);
+            .refused(1, &["SS-011/8.1.3", "launcher's own"]);
     }
     for capability in ["ALL", "CAP_NONESUCH", "-CHOWN", "CHOWN,ALL"] {
         let mut spec = rig.spec(&["exit", "0"]);

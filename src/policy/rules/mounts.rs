@@ -10,8 +10,18 @@ use crate::paths::GuestPath;
 use crate::policy::{Amount, Atime, Mount, MountSource, Propagation};
 use std::collections::BTreeSet;
 
+/// Far more than any image or engine asks for, far less than what fills the kernel's table (fs.mount-max).
+const MOST: usize = 4096;
+
 /// All entries, in order; then /proc and /dev if they were not among them.
 pub(super) fn all(case: &mut Case<'_>) {
+    let count = case.spec().mounts().as_ref().map_or(0, Vec::len);
+    if count > MOST {
+        let found = format!("{count} mounts");
+        let remedy = format!("at most {MOST} are attached");
+        case.refuse(ControlId::S8_1_4, "/mounts", found, remedy);
+        return;
+    }
     let asked = case.spec().mounts().as_deref().unwrap_or_default();
     let mut taken = BTreeSet::new();
     for (at, mount) in asked.iter().take(MAX_LIST).enumerate() {
