@@ -69,5 +69,5 @@ mod load;
 mod pointer;
 mod standalone;
 
-pub use load::{BundleError, MAX_CONFIG};
+pub use load::{BundleError, MAX_CONFIG, parse};
 pub use standalone::hardened_spec;

@@ -4,9 +4,8 @@
 
 use super::{Cgroup, CgroupError, Root};
 use crate::paths::HostPath;
-use crate::sys::pidfd;
+use crate::sys::process;
 use nix::errno::Errno;
-use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread::sleep;
@@ -68,7 +67,7 @@ impl Cgroup {
     /// another process meanwhile is never hit.
     fn signal_all(&self, pids: &[i32]) -> Result<(), CgroupError> {
         let own = Pid::this().as_raw();
-        let open = |pid: &i32| Some((*pid, pidfd::open(Pid::from_raw(*pid)).ok()?));
+        let open = |pid: &i32| Some((*pid, process::pidfd_open(*pid).ok()?));
         let others = pids.iter().filter(|pid| **pid > 0 && **pid != own);
         for part in others.collect::<Vec<_>>().chunks(256) {
             let handles: Vec<(i32, OwnedFd)> = part.iter().filter_map(|pid| open(pid)).collect();
@@ -76,7 +75,7 @@ impl Cgroup {
             for (pid, handle) in &handles {
                 if still.binary_search(pid).is_ok() {
                     // ESRCH: it died in between, which is what was wanted.
-                    let _ = pidfd::signal(handle.as_fd(), Signal::SIGKILL);
+                    let _ = process::pidfd_signal(handle.as_fd(), libc::SIGKILL);
                 }
             }
         }

@@ -3,6 +3,7 @@
 //! It is made before anything that could be left behind, and told of each thing before it is made.
 
 use super::error::{ContainerError, at, sys};
+use super::store::Claim;
 use crate::cgroup::{Cgroup, CgroupRecord};
 use crate::sys::process::{self, Side, SingleThreaded};
 use nix::sys::wait::waitpid;
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Left {
     /// A container's state folder.
-    State(PathBuf),
+    State(Claim),
     /// Cgroups that are about to be made (removed if empty) or that were made (emptied and removed).
     Cgroup(CgroupRecord),
     /// Nothing: the launcher has cleaned up.
@@ -67,8 +68,8 @@ impl Janitor {
     }
 
     /// A state folder is about to be made.
-    pub fn state(&mut self, dir: PathBuf) -> Result<(), ContainerError> {
-        self.tell(&Left::State(dir))
+    pub fn state(&mut self, claim: &Claim) -> Result<(), ContainerError> {
+        self.tell(&Left::State(claim.clone()))
     }
 
     /// These are about to be made, or were.
@@ -123,8 +124,8 @@ fn sweep(reader: OwnedFd) {
         let _ = cgroup.remove();
     }
     for thing in &left {
-        if let Left::State(dir) = thing {
-            let _ = std::fs::remove_dir_all(dir);
+        if let Left::State(claim) = thing {
+            claim.undo();
         }
     }
 }

@@ -22,8 +22,9 @@ pub fn create(
     pid_file: Option<&Path>,
 ) -> Result<State, ContainerError> {
     let mut janitor = Janitor::start()?;
-    let entry = store.claim(&plan.name)?;
-    janitor.state(entry.dir().to_path_buf())?;
+    let claim = store.reserve(&plan.name)?;
+    janitor.state(&claim)?;
+    let entry = store.take(&claim)?;
     let made = entry.make_gate().and_then(|gate| {
         let gate = StartGate {
             go: gate.go,

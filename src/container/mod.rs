@@ -17,4 +17,4 @@ pub use janitor::Janitor;
 pub use lifecycle::{create, delete, kill, start, state};
 pub use record::{Identity, LaunchRecord, RecordTarget, now};
 pub use run::{Ended, run};
-pub use store::{Entry, Gate, State, Status, Store};
+pub use store::{Claim, Entry, Gate, State, Status, Store};

@@ -43,8 +43,9 @@ const FORWARDED: [Signal; 7] = [
 pub fn run(plan: &Plan, context: &Context<'_>, store: &Store) -> Result<Ended, ContainerError> {
     let signals = block_signals()?;
     let mut janitor = Janitor::start()?;
-    let mut entry = store.claim(&plan.name).inspect_err(|_| ())?;
-    janitor.state(entry.dir().to_path_buf())?;
+    let claim = store.reserve(&plan.name)?;
+    janitor.state(&claim)?;
+    let mut entry = store.take(&claim)?;
     let ended = run_in(plan, context, &mut entry, &mut janitor, &signals);
     let removed = match entry.relock() {
         Ok(true) => entry.remove(),

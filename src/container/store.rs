@@ -3,6 +3,7 @@
 use super::error::{ContainerError, at};
 use crate::cgroup::CgroupRecord;
 use crate::policy::is_name;
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -82,6 +83,24 @@ pub struct Entry {
     lock: Option<Flock<File>>,
 }
 
+/// An id that is about to be taken.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Claim {
+    dir: PathBuf,
+    beside: PathBuf,
+    token: String,
+}
+
+impl Claim {
+    /// Removes what was made for it, and the container's folder if it is this claim's.
+    pub fn undo(&self) {
+        let _ = fs::remove_dir_all(&self.beside);
+        if fs::read_to_string(self.dir.join(TOKEN)).is_ok_and(|t| t == self.token) {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
 /// Where a created container waits.
 pub struct Gate {
     /// Read by the child.
@@ -91,6 +110,7 @@ pub struct Gate {
 }
 
 const STATE: &str = "state.json";
+const TOKEN: &str = "launcher";
 const GO: &str = "go";
 const REPORT: &str = "report";
 
@@ -142,18 +162,43 @@ impl Store {
         is_name(id).then(|| self.root.join(id))
     }
 
-    /// Takes a new id.
-    pub fn claim(&self, id: &str) -> Result<Entry, ContainerError> {
-        self.ensure()?;
+    /// The names that taking an id will use; nothing is made yet.
+    pub fn reserve(&self, id: &str) -> Result<Claim, ContainerError> {
         let dir = self.dir_of(id).ok_or(ContainerError::Unknown)?;
-        match fs::DirBuilder::new().mode(0o700).create(&dir) {
-            Ok(()) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-                return Err(ContainerError::Exists);
-            }
-            Err(why) => return at(Err(why), "make", &dir),
+        let token = format!("{}-{:?}", std::process::id(), std::time::SystemTime::now());
+        // '~' is in no id, so nobody takes this for a container.
+        let beside = self.root.join(format!("~{id}.{}", std::process::id()));
+        Ok(Claim { dir, beside, token })
+    }
+
+    /// Takes the id, or says that somebody has it. Whoever watches the claim can clean up after us at any moment:
+    /// the folder gets its name only once it holds our token.
+    pub fn take(&self, claim: &Claim) -> Result<Entry, ContainerError> {
+        self.ensure()?;
+        let beside = &claim.beside;
+        at(
+            fs::DirBuilder::new().mode(0o700).create(beside),
+            "make",
+            beside,
+        )?;
+        let taken = at(fs::write(beside.join(TOKEN), &claim.token), "write", beside)
+            .and_then(|()| Entry::lock(beside.clone()))
+            .and_then(|entry| {
+                let flags = nix::fcntl::RenameFlags::RENAME_NOREPLACE;
+                let here = nix::fcntl::AT_FDCWD;
+                match nix::fcntl::renameat2(here, beside, here, &claim.dir, flags) {
+                    Ok(()) => Ok(entry),
+                    Err(Errno::EEXIST) => Err(ContainerError::Exists),
+                    Err(errno) => at(Err(errno.into()), "rename", beside),
+                }
+            });
+        if taken.is_err() {
+            let _ = fs::remove_dir_all(beside);
         }
-        Entry::lock(dir)
+        taken.map(|entry| Entry {
+            dir: claim.dir.clone(),
+            ..entry
+        })
     }
 
     /// Opens a container; waits for whoever is at work on it.

@@ -113,5 +113,5 @@ fn digest_of(site: Option<&Source>, files: &[Source]) -> String {
     for file in files {
         layer(&file.text);
     }
-    super::hex(context.finish().as_ref())
+    crate::digest::hex(context.finish().as_ref())
 }

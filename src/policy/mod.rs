@@ -42,7 +42,3 @@ pub enum Decision {
     /// It may not, for all these reasons.
     Refused(Vec<Violation>),
 }
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}

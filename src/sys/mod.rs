@@ -8,7 +8,6 @@ pub mod bpf;
 pub mod fs;
 pub mod landlock;
 pub mod mount;
-pub mod pidfd;
 pub mod process;
 pub mod socket;
 

@@ -72,11 +72,13 @@ fn a_create_killed_in_the_middle_leaves_nothing_or_a_whole_container() {
         let _ = child.kill();
         let status = child.wait().unwrap();
         unfinished += u32::from(!status.success());
-        // Killed after the last word with the child: the container is whole, although nobody was told.
-        let state = rig.call(&["state", &id]);
-        if status.success() || state.out.contains("created") {
-            assert!(state.ok().contains("created"));
+        if status.success() {
+            assert!(rig.call(&["state", &id]).ok().contains("created"));
             rig.call(&["delete", &id]).ok();
+        } else if rig.call(&["state", &id]).out.contains("created") {
+            // Killed after the last word with the child, when the container is whole although nobody was told; or
+            // just before, when the janitor is at work on it.
+            rig.call(&["delete", "--force", &id]).ok();
         }
         wait_until_gone(&rig, &id);
     }

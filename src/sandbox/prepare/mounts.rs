@@ -349,35 +349,9 @@ impl Compiler<'_> {
                 self.push(By::Child, &label, Op::ReadOnly { target, attr: only });
                 return Ok(());
             }
-            What::EmptyFile => {
-                let from = self.empties()?;
-                let slot = self.slot();
-                self.push(
-                    By::Child,
-                    &label,
-                    Op::CloneBelow {
-                        into: slot,
-                        from,
-                        path: EMPTY_FILE.into(),
-                    },
-                );
-                self.push(By::Child, &label, Op::Attach { slot, target });
-                return Ok(());
-            }
+            What::EmptyFile => return self.empty(EMPTY_FILE.into(), target, &label),
             What::EmptyDir { holds } if holds.is_empty() => {
-                let from = self.empties()?;
-                let slot = self.slot();
-                self.push(
-                    By::Child,
-                    &label,
-                    Op::CloneBelow {
-                        into: slot,
-                        from,
-                        path: EMPTY_DIR.into(),
-                    },
-                );
-                self.push(By::Child, &label, Op::Attach { slot, target });
-                return Ok(());
+                return self.empty(EMPTY_DIR.into(), target, &label);
             }
             _ => {}
         }
@@ -736,6 +710,15 @@ impl Compiler<'_> {
             );
         }
         self.reseal(step, slot, label);
+        Ok(())
+    }
+
+    /// A copy of the empty file or folder.
+    fn empty(&mut self, path: CString, target: CString, label: &str) -> Result<(), PrepareError> {
+        let from = self.empties()?;
+        let into = self.slot();
+        self.push(By::Child, label, Op::CloneBelow { into, from, path });
+        self.push(By::Child, label, Op::Attach { slot: into, target });
         Ok(())
     }
 
