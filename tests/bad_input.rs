@@ -752,6 +752,14 @@ fn two_launches_with_one_id() {
     );
     drop(alive);
     rig.assert_clean(&id);
+    // Deleted by force under its launcher: that one notices, and leaves the id's next owner alone.
+    let alive = Alive::spawn(rig.run_command(&id, &[], &["wait"]));
+    rig.call(&["delete", "--force", &id]).ok();
+    rig.create(&rig.spec(&["wait"]), &id).ok();
+    assert_eq!(alive.end(), 137);
+    assert!(rig.pid(&id) > 0);
+    rig.call(&["delete", "--force", &id]).ok();
+    rig.assert_clean(&id);
     // At the same moment: exactly one wins, and what it made is whole.
     let id = unique("twice");
     let bundle = rig.bundle(&rig.spec(&["wait"]));

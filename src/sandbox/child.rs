@@ -11,7 +11,7 @@ use crate::plan::process::Dumpable;
 use crate::sys::fs::{
     Resolve, close_all_but, dup_to, dup_to_stdio, fchdir, loopback_up, open_in_root,
 };
-use crate::sys::mount::{fsconfig_create, fsmount, fsopen, mount_id, pivot_root_here, umount_here};
+use crate::sys::mount::{mount_id, pivot_root_here, umount_here};
 use crate::sys::process::{self, prctl};
 use crate::sys::socket::{self, receive_fds};
 use nix::errno::Errno;
@@ -87,7 +87,7 @@ fn leave_the_caller(work: &ChildWork) -> Done {
     }
     nix::unistd::setsid().map(drop).during(Step::Mark)?;
     // The launcher blocks what it forwards, and Rust ignores SIGPIPE: both would outlive the exec.
-    process::reset_signals().during(Step::Mark)
+    process::reset_signals(work.ignored_signals).during(Step::Mark)
 }
 
 /// v1: "0" means the writer, and a single thread takes no lock; v2: clone3 has put us there already.
@@ -128,14 +128,17 @@ fn receive_mounts(work: &mut ChildWork, socket: RawFd) -> Done {
     }
 }
 
-/// Through a procfs of our own that is attached nowhere: no image and no race can redirect it (CVE-2025-52881).
+/// Through the launcher's own procfs, opened before there was a child: no image and no race can redirect it
+/// (CVE-2025-52881), and the kernel takes the namespaces of the writer, not those of the mount.
 fn kernel_parameters(work: &ChildWork) -> Done {
     if work.sysctl.is_empty() {
         return Ok(());
     }
-    let fs = fsopen(c"proc").during(Step::Sysctl)?;
-    fsconfig_create(fs.as_fd()).during(Step::Sysctl)?;
-    let proc = fsmount(fs.as_fd(), 0).during(Step::Sysctl)?;
+    let proc = work
+        .proc
+        .as_ref()
+        .ok_or(Errno::EBADF)
+        .during(Step::Sysctl)?;
     for (index, (file, value)) in work.sysctl.iter().enumerate() {
         let fd = open_in_root(proc.as_fd(), file, libc::O_WRONLY, 0, Resolve::NoCrossing)
             .during_nth(Step::Sysctl, index)?;

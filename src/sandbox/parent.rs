@@ -112,6 +112,7 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Created, Launch
         "make a socket pair (socketpair)",
     )?;
     let proof = SingleThreaded::prove().ok_or(LaunchError::Threads)?;
+    prepared.child.ignored_signals = proof.ignored;
     let side = at(
         process::clone_child(&proof, prepared.clone_flags, cgroup.v2_fd()),
         "make the child with its namespaces (clone3); are user namespaces allowed (user.max_user_namespaces)?",

@@ -18,7 +18,7 @@ use landlock::{
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, Scope,
 };
 use std::ffi::CString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
 /// Everything the launch needs, ready made.
@@ -35,6 +35,10 @@ pub struct Prepared {
 /// What the child works from.
 pub(super) struct ChildWork {
     pub(super) slots: Slots,
+    /// Signals that the launcher ignores, filled in when the child is made.
+    pub(super) ignored_signals: u64,
+    /// The launcher's /proc, for kernel parameters.
+    pub(super) proc: Option<OwnedFd>,
     /// v1 `tasks` files, filled in when the cgroups stand.
     pub(super) doors: Vec<OwnedFd>,
     pub(super) new_cgroup_namespace: bool,
@@ -189,6 +193,12 @@ pub fn prepare(
         .collect::<Result<_, _>>()?;
     let child = ChildWork {
         slots: Slots::new(mounts.slots),
+        ignored_signals: 0,
+        proc: if plan.network.sysctl.is_empty() {
+            None
+        } else {
+            Some(own_proc()?)
+        },
         doors: Vec::new(),
         new_cgroup_namespace: plan.namespaces.is_new(NamespaceKind::Cgroup),
         received: mounts.received,
@@ -332,6 +342,20 @@ fn maps(user: &UserMap) -> Maps {
 fn strings(list: &[String], what: &str) -> Result<ExecStrings, PrepareError> {
     let all: Result<Vec<CString>, _> = list.iter().map(|s| c_string(s, what)).collect();
     Ok(ExecStrings::new(all?))
+}
+
+/// /proc as the launcher sees it: a procfs, and its root.
+fn own_proc() -> Result<OwnedFd, PrepareError> {
+    const PROC_MAGIC: i64 = 0x9fa0;
+    let open = |why| PrepareError::Open {
+        path: "/proc".into(),
+        why,
+    };
+    let proc: OwnedFd = std::fs::File::open("/proc").map_err(open)?.into();
+    match crate::sys::fs::fs_magic(proc.as_fd()) {
+        Ok(PROC_MAGIC) => Ok(proc),
+        _ => Err(open(std::io::Error::other("not a procfs"))),
+    }
 }
 
 fn sysctl(plan: &Plan, labels: &mut Labels) -> Result<Vec<(CString, CString)>, PrepareError> {

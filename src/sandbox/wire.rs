@@ -58,7 +58,7 @@ steps! {
     Receive = "receive the mounts from the launcher (recvmsg)",
     Mark = "become non-dumpable, leave the session, reset signals (prctl, setsid, signal)",
     Cgroup = "enter its cgroup and a cgroup namespace (write, unshare)",
-    Sysctl = "set a kernel parameter through a private procfs (fsmount, openat2, write)",
+    Sysctl = "set a kernel parameter (openat2, write)",
     BecomeRoot = "take id 0 of the new user namespace (setresuid)",
     Mount = "make or attach a mount",
     Pivot = "make the new root the root (pivot_root)",

@@ -7,14 +7,19 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Proof that the process had one thread when it was looked at: fork is only sound then,
 /// for another thread may hold a lock (malloc's, stdio's) that the child would wait for for ever.
-pub struct SingleThreaded(());
+pub struct SingleThreaded {
+    /// Signals that this process ignores, as a mask: exec keeps them ignored.
+    pub ignored: u64,
+}
 
 impl SingleThreaded {
     /// Counts the threads of this process.
     pub fn prove() -> Option<Self> {
         let status = super::fs::read_kernel_file("/proc/self/status").ok()?;
         let line = status.lines().find_map(|l| l.strip_prefix("Threads:"))?;
-        (line.trim() == "1").then_some(Self(()))
+        let ignored = status.lines().find_map(|l| l.strip_prefix("SigIgn:"))?;
+        let ignored = u64::from_str_radix(ignored.trim(), 16).ok()?;
+        (line.trim() == "1").then_some(Self { ignored })
     }
 }
 
@@ -207,11 +212,10 @@ pub fn write(fd: RawFd, buffer: &[u8]) -> Result<usize, Errno> {
 }
 
 /// All signals unblocked and back to their default action: what a program expects at its start.
-pub fn reset_signals() -> Result<(), Errno> {
-    for signal in 1..=64 {
-        if signal == libc::SIGKILL || signal == libc::SIGSTOP || (32..34).contains(&signal) {
-            continue;
-        }
+///
+/// Exec itself takes handlers away; what is ignored (the mask) would stay so.
+pub fn reset_signals(ignored: u64) -> Result<(), Errno> {
+    for signal in (1..=64).filter(|s| ignored & (1 << (s - 1)) != 0 && !(32..34).contains(s)) {
         // SAFETY: SIG_DFL installs no handler; numbers 32 and 33 are libc's own and left out.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
