@@ -137,7 +137,7 @@ pub struct LaunchArgs {
 pub struct RunArgs {
     #[command(flatten)]
     launch: LaunchArgs,
-    /// Also write the launch record (JSON) to a file or to an open descriptor
+    /// Also append the launch record (one line of JSON) to a file or to an open descriptor
     #[arg(long, value_name = "FILE|FD")]
     record: Option<String>,
     /// With the embedded sample: print and end
@@ -191,7 +191,7 @@ pub struct CreateArgs {
     /// Hand on descriptors 3 to 2+N (refused unless 0)
     #[arg(long, value_name = "N", default_value_t = 0)]
     preserve_fds: u32,
-    /// Also write the launch record (JSON) to a file or to an open descriptor
+    /// Also append the launch record (one line of JSON) to a file or to an open descriptor
     #[arg(long, value_name = "FILE|FD")]
     record: Option<String>,
     /// The container's id

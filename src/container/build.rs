@@ -5,6 +5,7 @@ use super::janitor::Janitor;
 use super::record::{Identity, LaunchRecord, RecordTarget, controls_of, now};
 use super::store::{Entry, State, start_time};
 use crate::cgroup::{Cgroup, CgroupRecord};
+use crate::controls::ControlId;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::policy::Caller;
@@ -67,6 +68,12 @@ pub fn build(
     }
 }
 
+/// What a record says of the plan.
+struct About {
+    plan_digest: String,
+    controls: Vec<ControlId>,
+}
+
 fn fill(
     plan: &Plan,
     context: &Context<'_>,
@@ -76,11 +83,17 @@ fn fill(
     cgroup: &Cgroup,
 ) -> Result<(Created, State), ContainerError> {
     janitor.cgroup(cgroup.record())?;
-    let created = launch(prepared, cgroup)?;
+    let launched = launch(prepared, cgroup)?;
+    // While the child locks itself down.
+    let about = About {
+        plan_digest: plan.digest(),
+        controls: controls_of(plan),
+    };
+    let created = launched.ready()?;
     let finished = verify::observe(plan, created.pid, cgroup)
         .map_err(ContainerError::from)
         .and_then(|verification| {
-            record(plan, context, entry, &verification, created.pid)?;
+            record(plan, context, entry, &verification, (created.pid, about))?;
             if !verification.differences.is_empty() {
                 return Err(ContainerError::Different(verification.differences));
             }
@@ -120,9 +133,8 @@ fn record(
     context: &Context<'_>,
     entry: &Entry,
     verification: &Verification,
-    pid: i32,
+    (pid, about): (i32, About),
 ) -> Result<(), ContainerError> {
-    let plan_digest = plan.digest();
     let record = LaunchRecord {
         version: 1,
         result: if verification.differences.is_empty() {
@@ -140,11 +152,11 @@ fn record(
         template: plan.template,
         bundle_digest: context.bundle_digest,
         policy_digest: context.policy_digest,
-        plan_digest: &plan_digest,
+        plan_digest: &about.plan_digest,
         clamps: &plan.clamps,
         exceptions: &plan.waivers,
         lacks: &plan.lacks,
-        controls: controls_of(plan),
+        controls: about.controls,
         verification,
         pid,
         requested: context.requested.clone(),

@@ -10,5 +10,5 @@ mod parent;
 mod prepare;
 mod wire;
 
-pub use parent::{Created, LaunchError, Running, Started, exec_failure, launch};
+pub use parent::{Created, LaunchError, Launched, Running, Started, exec_failure, launch};
 pub use prepare::{PrepareError, Prepared, StartGate, Streams, prepare};

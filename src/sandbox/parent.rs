@@ -68,6 +68,23 @@ pub struct Created {
     labels: Labels,
 }
 
+/// A child that is locking itself down: the launcher has time for something else.
+#[must_use]
+pub struct Launched(Created);
+
+impl Launched {
+    /// Waits until it stands in front of exec.
+    pub fn ready(self) -> Result<Created, LaunchError> {
+        match self.0.expect(Step::Ready) {
+            Ok(()) => Ok(self.0),
+            Err(error) => {
+                self.0.abandon();
+                Err(error)
+            }
+        }
+    }
+}
+
 /// What `start` led to.
 #[must_use]
 pub enum Started {
@@ -93,8 +110,8 @@ fn at<T>(result: Result<T, Errno>, tried: &str) -> Result<T, LaunchError> {
     })
 }
 
-/// Makes the child and leads it to the point where it waits in front of exec.
-pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Created, LaunchError> {
+/// Makes the child and gives it all that only the outside can.
+pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, LaunchError> {
     for (fd, kind) in &prepared.joins {
         at(
             process::setns(fd.as_fd(), *kind),
@@ -138,7 +155,7 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Created, Launch
         oom_score_adj: prepared.oom_score_adj,
     };
     match outside.serve(&created) {
-        Ok(()) => Ok(created),
+        Ok(()) => Ok(Launched(created)),
         Err(error) => {
             created.abandon();
             Err(error)
@@ -188,8 +205,7 @@ impl Outside {
         for part in fds.chunks(socket::MOST) {
             created.tell(wire::MOUNTS, part)?;
         }
-        created.tell(wire::GO, &[])?;
-        created.expect(Step::Ready)
+        created.tell(wire::GO, &[])
     }
 }
 

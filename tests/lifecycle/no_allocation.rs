@@ -71,7 +71,7 @@ fn launch_here(dir: &str) -> Result<(), String> {
     let prepared = prepare(&plan, [None, None, None], None).map_err(|e| text(&e))?;
     let cgroup = Cgroup::create(&plan.limits).map_err(|e| text(&e))?;
     LAUNCHER.store(std::process::id() as i32, Ordering::Relaxed);
-    let created = launch(prepared, &cgroup);
+    let created = launch(prepared, &cgroup).and_then(|l| l.ready());
     let ended = match created.map(|c| c.start()) {
         Ok(Started::Running(running)) => {
             let status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(running.pid), None);
