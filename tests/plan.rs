@@ -1,0 +1,240 @@
+//! Plans as they are printed, for hosts that are made up. No privilege needed: everything up to the plan is data.
+//!
+//! Golden files are in tests/plan/: `UPDATE=1 cargo test --test plan` rewrites them.
+
+use cofferdam::bundle::{Bundle, Extras};
+use cofferdam::host::{CallerIds, CgroupLayout, Host, Privilege, V1Hierarchy, V2Hierarchy};
+use cofferdam::paths::{GuestPath, HostPath};
+use cofferdam::plan::{Plan, PlanError};
+use cofferdam::policy::{Caller, Decision, Policy};
+use cofferdam::request::{self, RunRequest, Source};
+use cofferdam::survey::Survey;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// A root with one program that names a loader.
+fn root(dir: &Path) {
+    for sub in ["proc", "dev", "etc", "srv", "lib", "bin"] {
+        fs::create_dir_all(dir.join(sub)).unwrap();
+    }
+    fs::write(dir.join("bin/service"), elf("/lib/loader.so")).unwrap();
+    fs::set_permissions(dir.join("bin/service"), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// The smallest 64-bit ELF header with a PT_INTERP.
+fn elf(loader: &str) -> Vec<u8> {
+    let mut out = vec![0u8; 64 + 56];
+    out[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    let machine: u16 = if cfg!(target_arch = "x86_64") {
+        62
+    } else {
+        183
+    };
+    out[18..20].copy_from_slice(&machine.to_le_bytes());
+    out[32..40].copy_from_slice(&64u64.to_le_bytes());
+    out[54..56].copy_from_slice(&56u16.to_le_bytes());
+    out[56..58].copy_from_slice(&1u16.to_le_bytes());
+    out[64..68].copy_from_slice(&3u32.to_le_bytes());
+    out[72..80].copy_from_slice(&120u64.to_le_bytes());
+    out[96..104].copy_from_slice(&(loader.len() as u64 + 1).to_le_bytes());
+    out.extend_from_slice(loader.as_bytes());
+    out.push(0);
+    out
+}
+
+fn host(kernel: (u32, u32), landlock_abi: u32, cgroups: CgroupLayout) -> Host {
+    Host {
+        release: format!("{}.{}.0", kernel.0, kernel.1),
+        kernel,
+        landlock_abi,
+        privilege: Privilege::Root,
+        caller: CallerIds {
+            uid: 0,
+            real_uid: 0,
+            gid: 0,
+            login: None,
+        },
+        bounding: (1 << 41) - 1,
+        rlimits: vec![
+            ("nofile".into(), 1024, 524_288),
+            ("core".into(), 0, u64::MAX),
+        ],
+        may_raise_limits: true,
+        cgroups,
+        taken_ids: vec![(100_000, 65_536)],
+        submounts: Vec::new(),
+        lsm: Vec::new(),
+        now: 1_795_320_000,
+    }
+}
+
+fn v2() -> CgroupLayout {
+    let all = ["cpuset", "cpu", "io", "memory", "pids"];
+    CgroupLayout {
+        v1: Vec::new(),
+        v2: Some(V2Hierarchy {
+            mount: HostPath::trusted("/sys/fs/cgroup"),
+            own: "/".into(),
+            controllers: all.map(String::from).to_vec(),
+            parent: Some(String::new()),
+        }),
+    }
+}
+
+fn v1() -> CgroupLayout {
+    let all = ["memory", "pids", "cpu", "devices", "blkio", "freezer"];
+    let one = |name: &str| V1Hierarchy {
+        controllers: vec![name.into()],
+        mount: HostPath::trusted(format!("/sys/fs/cgroup/{name}")),
+        own: "/".into(),
+    };
+    CgroupLayout {
+        v1: all.map(one).to_vec(),
+        v2: None,
+    }
+}
+
+/// `run --rootfs DIR` with flags of every kind.
+fn request(dir: &Path) -> RunRequest {
+    RunRequest {
+        name: "web".into(),
+        source: Source::Rootfs(HostPath::trusted(dir)),
+        volumes: vec![request::volume("/usr/share:/srv").unwrap()],
+        tmpfs: vec![(GuestPath::parse("/var/cache").unwrap(), 1 << 20)],
+        env: vec!["A=b".into()],
+        expose: vec![8080],
+        memory: Some(64 << 20),
+        cpus: Some(500),
+        args: vec!["/bin/service".into(), "--all".into()],
+        ..RunRequest::default()
+    }
+}
+
+fn plan(bundle: &Bundle, host: &Host) -> Result<Plan, PlanError> {
+    let policy = Policy::built_in().unwrap();
+    let Decision::Granted(grant) = cofferdam::policy::decide(bundle, &policy, host) else {
+        panic!("refused");
+    };
+    // Which file system the temporary folder lies on is not the plan's doing.
+    let mut survey = Survey::take(&grant).unwrap();
+    survey.disks = vec![(8, 0)];
+    if let Some(root) = &mut survey.root {
+        root.magic = 0xEF53;
+    }
+    for source in survey.sources.values_mut() {
+        if let cofferdam::survey::Source::Present(node) = source {
+            node.magic = 0xEF53;
+        }
+    }
+    cofferdam::plan::plan(&grant, host, &survey)
+}
+
+#[track_caller]
+fn golden(name: &str, dir: &Path, plan: &Plan) {
+    let shown = plan.to_string().replace(dir.to_str().unwrap(), "ROOT");
+    let path = format!("{}/tests/plan/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &shown).unwrap();
+    }
+    let wanted = fs::read_to_string(&path).unwrap_or_default();
+    for (number, (want, is)) in wanted.lines().zip(shown.lines()).enumerate() {
+        assert_eq!(want, is, "{path}:{} (UPDATE=1 rewrites it)", number + 1);
+    }
+    assert_eq!(wanted.lines().count(), shown.lines().count(), "{path}");
+}
+
+fn standalone(name: &str, host: &Host) {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().canonicalize().unwrap();
+    root(&dir);
+    let bundle = Bundle::standalone(&request(&dir)).unwrap();
+    golden(name, &dir, &plan(&bundle, host).unwrap());
+}
+
+#[test]
+fn a_new_kernel_with_cgroup_v2() {
+    standalone("v2", &host((6, 18), 7, v2()));
+}
+
+#[test]
+fn a_new_kernel_with_cgroup_v1() {
+    standalone("v1", &host((6, 18), 7, v1()));
+}
+
+#[test]
+fn an_old_kernel_says_what_is_lost() {
+    standalone("old-kernel", &host((5, 15), 1, v2()));
+}
+
+#[test]
+fn an_ordinary_user_says_what_is_weaker() {
+    let mut host = host((6, 18), 7, CgroupLayout::default());
+    host.privilege = Privilege::User;
+    host.caller = CallerIds {
+        uid: 1000,
+        real_uid: 1000,
+        gid: 1000,
+        login: Some(1000),
+    };
+    standalone("user", &host);
+}
+
+#[test]
+fn an_engine_is_clamped() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().canonicalize().unwrap();
+    let rootfs = dir.join("rootfs");
+    root(&rootfs);
+    let mut spec = cofferdam::bundle::hardened_spec();
+    spec["process"]["args"] = serde_json::json!(["/bin/service"]);
+    spec["process"]["user"] = serde_json::json!({ "uid": 33, "gid": 33, "additionalGids": [4] });
+    spec["process"]["capabilities"]["bounding"] = serde_json::json!(["CAP_NET_RAW", "CAP_CHOWN"]);
+    spec["root"]["readonly"] = false.into();
+    spec["linux"]["maskedPaths"] = serde_json::json!(["/etc"]);
+    fs::write(dir.join("config.json"), spec.to_string()).unwrap();
+    let bundle = Bundle::load(
+        &HostPath::trusted(&dir),
+        "c1",
+        Caller::Engine,
+        Extras::default(),
+    )
+    .unwrap();
+    golden(
+        "engine",
+        &dir,
+        &plan(&bundle, &host((6, 18), 7, v2())).unwrap(),
+    );
+}
+
+#[test]
+fn what_the_host_cannot_give_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    root(dir.path());
+    let bundle = Bundle::standalone(&request(dir.path())).unwrap();
+    let refused = |host: &Host| plan(&bundle, host).map(drop).unwrap_err().to_string();
+    let none = refused(&host((6, 18), 7, CgroupLayout::default()));
+    assert!(
+        none.contains("SS-011/8.1.4") && none.contains("degraded"),
+        "{none}"
+    );
+    let old = refused(&host((5, 10), 0, v2()));
+    assert!(old.contains("5.12"), "{old}");
+}
+
+#[test]
+fn the_same_request_has_the_same_digest_and_another_has_not() {
+    let dir = tempfile::tempdir().unwrap();
+    root(dir.path());
+    let host = host((6, 18), 7, v2());
+    let digest = |request: &RunRequest| {
+        plan(&Bundle::standalone(request).unwrap(), &host)
+            .unwrap()
+            .digest()
+    };
+    let first = request(dir.path());
+    let mut second = first.clone();
+    second.memory = Some(65 << 20);
+    assert_eq!(digest(&first), digest(&first));
+    assert_ne!(digest(&first), digest(&second));
+}
