@@ -165,6 +165,35 @@ fn seccompilers(profile: &Profile) -> Vec<Insn> {
         .collect()
 }
 
+/// Found by the comparison below: masks that differ only where a 32-bit comparison doesn't look.
+#[test]
+fn equal_conditions_in_different_words_are_alternatives() {
+    let cond = |op, value| Cond {
+        index: 0,
+        op,
+        value: Value::Is(value),
+        width: Width::Dword,
+    };
+    let rule = |args| Rule {
+        names: vec!["acct".into()],
+        action: EPERM,
+        args,
+        reason: String::new(),
+        gate: cofferdam::seccomp::Gate::Always,
+    };
+    let zero = |mask| cond(Op::MaskedEq { mask }, 0);
+    let profile = Profile {
+        default: Action::Allow,
+        above_known: None,
+        rules: vec![
+            rule(vec![zero(0), cond(Op::Gt, 0)]),
+            rule(vec![zero(1 << 32)]),
+        ],
+    };
+    let program = compile(&profile, Arch::NATIVE, &Parameters::default()).unwrap();
+    assert_eq!(program.verdict(number("acct"), [0; 6]).unwrap(), EPERM);
+}
+
 fn calls_of(profile: &Profile, arch: Arch) -> BTreeSet<u32> {
     let names = profile.rules.iter().flat_map(|rule| &rule.names);
     let mut calls: BTreeSet<u32> = names

@@ -119,10 +119,10 @@ pub struct LaunchArgs {
     #[arg(long, value_name = "N", value_parser = request::cpus)]
     pub cpus: Option<u64>,
     /// Threads, and processes where the template allows them
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub pids: Option<u64>,
     /// Open files
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(16..))]
     pub nofile: Option<u64>,
     /// Bytes a second read from, and written to, each disk
     #[arg(long, value_name = "SIZE", value_parser = request::size)]

@@ -47,11 +47,18 @@ fn simplest(mut cond: Cond) -> Cond {
     {
         cond.width = Width::Dword;
     }
-    if cond.width == Width::Dword
-        && let Op::MaskedEq { mask } = cond.op
-        && mask & low == low
-    {
-        cond.op = Op::Eq;
+    if cond.width == Width::Dword {
+        // What a 32-bit comparison doesn't see must not make two equal conditions look different: those that share
+        // a load are taken to exclude each other.
+        if let Value::Is(value) = cond.value {
+            cond.value = Value::Is(value & low);
+        }
+        if let Op::MaskedEq { mask } = cond.op {
+            cond.op = match mask & low {
+                mask if mask == low => Op::Eq,
+                mask => Op::MaskedEq { mask },
+            };
+        }
     }
     cond
 }
