@@ -273,7 +273,7 @@ pub struct Mount {
     pub nodev: bool,
     /// No access times, or as the request says.
     pub atime: Atime,
-    /// Symbolic links are not followed (MOUNT_ATTR_NOSYMFOLLOW, Linux 5.10).
+    /// Symbolic links are not followed (MOUNT_ATTR_NOSYMFOLLOW, Linux 5.14).
     pub nosymfollow: bool,
     /// Propagation of the new mount; `None`: private.
     pub propagation: Option<Propagation>,

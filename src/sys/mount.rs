@@ -23,7 +23,7 @@ pub mod attr {
     pub const STRICTATIME: u64 = 0x20;
     /// Ids translated by a user namespace (Linux 5.12).
     pub const IDMAP: u64 = 0x0010_0000;
-    /// Symbolic links not followed (Linux 5.10... 5.14 here).
+    /// Symbolic links not followed (Linux 5.14).
     pub const NOSYMFOLLOW: u64 = 0x0020_0000;
 }
 

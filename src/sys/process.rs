@@ -115,19 +115,6 @@ pub fn exec_fd(fd: RawFd, argv: &ExecStrings, envp: &ExecStrings) -> Errno {
     Errno::last()
 }
 
-/// execve(path): for programs found by path under templates that allow exec. Returns only on failure.
-pub fn exec_path(path: &CStr, argv: &ExecStrings, envp: &ExecStrings) -> Errno {
-    // SAFETY: both arrays are NULL-terminated and point at strings that they own.
-    unsafe {
-        libc::execve(
-            path.as_ptr(),
-            argv.pointers.as_ptr(),
-            envp.pointers.as_ptr(),
-        )
-    };
-    Errno::last()
-}
-
 /// prctl(2) with integer arguments.
 pub fn prctl(option: i32, a: u64, b: u64, c: u64, d: u64) -> Result<i64, Errno> {
     // SAFETY: the options used by the callers (no_new_privs, dumpable, securebits, keepcaps, pdeathsig, MDWE,
@@ -243,12 +230,6 @@ pub fn set_gid(gid: u32) -> Result<(), Errno> {
 pub fn set_uid(uid: u32) -> Result<(), Errno> {
     // SAFETY: plain integers. The raw call, since libc's wrapper signals other threads.
     check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
-}
-
-/// The parent's pid as the kernel says it (0: in another pid namespace, or gone).
-pub fn parent_pid() -> i32 {
-    // SAFETY: takes nothing, can't fail.
-    unsafe { libc::getppid() }
 }
 
 /// Allows any signal number up to 64 to be sent to a pid; used where no pidfd is to be had.

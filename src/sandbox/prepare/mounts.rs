@@ -514,25 +514,16 @@ impl Compiler<'_> {
                 options.extend(mode.map(|m| ("mode", format!("{m:o}"))));
                 options.extend(uid.map(|u| ("uid", u.to_string())));
                 options.extend(gid.map(|g| ("gid", g.to_string())));
-                let open = Attrs {
-                    readonly: false,
-                    ..step.attrs
-                };
-                self.tmpfs(by, label, slot, &options, flags(&open))?;
+                self.fillable(step, slot, label, &options)?;
                 self.skeleton(by, label, slot, "", holds)?;
                 self.reseal(step, slot, label);
             }
             What::EmptyDir { holds } => {
-                let open = Attrs {
-                    readonly: false,
-                    ..step.attrs
-                };
-                self.tmpfs(
-                    by,
-                    label,
+                self.fillable(
+                    step,
                     slot,
+                    label,
                     &[("size", "64k".into()), ("mode", "0555".into())],
-                    flags(&open),
                 )?;
                 self.skeleton(by, label, slot, "", holds)?;
                 self.reseal(step, slot, label);
@@ -586,6 +577,21 @@ impl Compiler<'_> {
         Ok(())
     }
 
+    /// The memory file system of a step, writable until it is filled; `reseal` ends that.
+    fn fillable(
+        &mut self,
+        step: &Step,
+        into: Slot,
+        label: &str,
+        options: &[(&str, String)],
+    ) -> Result<(), PrepareError> {
+        let open = Attrs {
+            readonly: false,
+            ..step.attrs
+        };
+        self.tmpfs(step.by, label, into, options, flags(&open))
+    }
+
     fn reseal(&mut self, step: &Step, slot: Slot, label: &str) {
         if step.attrs.readonly {
             let attr = MountAttr {
@@ -616,16 +622,11 @@ impl Compiler<'_> {
             return Ok(());
         };
         let by = step.by;
-        let open = Attrs {
-            readonly: false,
-            ..step.attrs
-        };
-        self.tmpfs(
-            by,
-            label,
+        self.fillable(
+            step,
             slot,
+            label,
             &[("size", "64k".into()), ("mode", "0755".into())],
-            flags(&open),
         )?;
         self.skeleton(by, label, slot, "", holds)?;
         for node in nodes {
@@ -686,11 +687,7 @@ impl Compiler<'_> {
         if noswap {
             options.push(("noswap", String::new()));
         }
-        let open = Attrs {
-            readonly: false,
-            ..step.attrs
-        };
-        self.tmpfs(step.by, label, slot, &options, flags(&open))?;
+        self.fillable(step, slot, label, &options)?;
         for (name, source) in files {
             let contents = std::fs::read(source.as_path()).map_err(|why| PrepareError::Open {
                 path: source.to_string(),
