@@ -3,23 +3,25 @@
 //! Every allocation and every failure that is ours happens here, before there is a child.
 
 mod mounts;
+mod namespaces;
+mod ruleset;
+mod settings;
 
 use super::ops::{Op, Slots};
+use crate::plan::NamespaceKind;
 use crate::plan::Plan;
-use crate::plan::landlock::{Access, LandlockPlan, Scoped};
-use crate::plan::namespaces::{MapWriter, UserMap};
+use crate::plan::namespaces::MapWriter;
 use crate::plan::network::Loopback;
-use crate::plan::process::{Dumpable, ParentDeath, ProcessPlan, Speculation, Stdio};
+use crate::plan::process::{Dumpable, ParentDeath, Speculation, Stdio};
 use crate::plan::seccomp::Mdwe;
-use crate::plan::{Exec, NamespaceKind};
 use crate::sys::process::ExecStrings;
-use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, Ruleset,
-    RulesetAttr, RulesetCreated, RulesetCreatedAttr, Scope,
-};
+pub(super) use namespaces::Maps;
+use namespaces::{clone_flags, joins, maps};
+pub(super) use ruleset::Landlock;
+use ruleset::landlock_ruleset;
+use settings::{own_proc, rlimits, sysctl};
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::OwnedFd;
 
 /// Everything the launch needs, ready made.
 pub struct Prepared {
@@ -77,33 +79,12 @@ pub(super) struct ChildWork {
     pub(super) gate: Option<StartGate>,
 }
 
-/// A ruleset, and the rules that are added to it inside.
-pub(super) struct Landlock {
-    pub(super) ruleset: RulesetCreated,
-    pub(super) rules: Vec<PathRight>,
-}
-
-/// Rights below a path.
-pub(super) struct PathRight {
-    pub(super) path: CString,
-    pub(super) access: BitFlags<AccessFs>,
-    /// A listed program need not be in every image.
-    pub(super) optional: bool,
-}
-
 /// The five sets, bounding aside.
 pub(super) struct CapSets {
     pub(super) permitted: caps::CapsHashSet,
     pub(super) effective: caps::CapsHashSet,
     pub(super) inheritable: caps::CapsHashSet,
     pub(super) ambient: Vec<caps::Capability>,
-}
-
-/// Lines for uid_map and gid_map.
-pub(super) struct Maps {
-    pub(super) uids: String,
-    pub(super) gids: String,
-    pub(super) deny_setgroups: bool,
 }
 
 /// Where a created container waits for `start`, and where it says that the exec failed.
@@ -274,205 +255,7 @@ pub fn prepare(
     })
 }
 
-fn clone_flags(plan: &Plan) -> u64 {
-    // The cgroup namespace is made once the child is in its cgroup: that is its root.
-    let by_clone = plan
-        .namespaces
-        .new
-        .iter()
-        .filter(|kind| **kind != NamespaceKind::Cgroup);
-    by_clone
-        .map(|kind| flag_of(*kind) as u64)
-        .fold(0, |a, b| a | b)
-}
-
-fn flag_of(kind: NamespaceKind) -> i32 {
-    match kind {
-        NamespaceKind::User => libc::CLONE_NEWUSER,
-        NamespaceKind::Mount => libc::CLONE_NEWNS,
-        NamespaceKind::Pid => libc::CLONE_NEWPID,
-        NamespaceKind::Network => libc::CLONE_NEWNET,
-        NamespaceKind::Ipc => libc::CLONE_NEWIPC,
-        NamespaceKind::Uts => libc::CLONE_NEWUTS,
-        NamespaceKind::Cgroup => libc::CLONE_NEWCGROUP,
-        NamespaceKind::Time => 0x80, // CLONE_NEWTIME
-    }
-}
-
-fn joins(plan: &Plan) -> Result<Vec<(OwnedFd, i32)>, PrepareError> {
-    plan.namespaces
-        .joined
-        .iter()
-        .map(|(kind, path)| {
-            let open = || {
-                let file = std::fs::File::open(path.as_path())?;
-                let own = std::fs::metadata(format!("/proc/self/ns/{}", kind.proc_name()))?;
-                let there = file.metadata()?;
-                Ok((file, (there.dev(), there.ino()) == (own.dev(), own.ino())))
-            };
-            match open() {
-                // By whatever process it is named: every one outside has the host's.
-                Ok((_, true)) => Err(PrepareError::OwnNamespace {
-                    path: path.to_string(),
-                    name: kind.proc_name(),
-                }),
-                Ok((file, false)) => Ok((OwnedFd::from(file), flag_of(*kind))),
-                Err(why) => Err(PrepareError::Open {
-                    path: path.to_string(),
-                    why,
-                }),
-            }
-        })
-        .collect()
-}
-
-fn maps(user: &UserMap) -> Maps {
-    let text = |maps: &[crate::plan::IdMap]| {
-        maps.iter()
-            .map(|m| format!("{} {} {}\n", m.inside, m.outside, m.count))
-            .collect::<String>()
-    };
-    Maps {
-        uids: text(&user.uids),
-        gids: text(&user.gids),
-        deny_setgroups: user.by == MapWriter::OwnId,
-    }
-}
-
 fn strings(list: &[String], what: &str) -> Result<ExecStrings, PrepareError> {
     let all: Result<Vec<CString>, _> = list.iter().map(|s| c_string(s, what)).collect();
     Ok(ExecStrings::new(all?))
-}
-
-/// /proc as the launcher sees it: a procfs, and its root.
-fn own_proc() -> Result<OwnedFd, PrepareError> {
-    const PROC_MAGIC: i64 = 0x9fa0;
-    let open = |why| PrepareError::Open {
-        path: "/proc".into(),
-        why,
-    };
-    let proc: OwnedFd = std::fs::File::open("/proc").map_err(open)?.into();
-    match crate::sys::fs::fs_magic(proc.as_fd()) {
-        Ok(PROC_MAGIC) => Ok(proc),
-        _ => Err(open(std::io::Error::other("not a procfs"))),
-    }
-}
-
-fn sysctl(plan: &Plan, labels: &mut Labels) -> Result<Vec<(CString, CString)>, PrepareError> {
-    plan.network
-        .sysctl
-        .iter()
-        .map(|(file, value)| {
-            labels.sysctl.push(file.clone());
-            Ok((
-                c_string(&format!("sys/{file}"), file)?,
-                c_string(value, file)?,
-            ))
-        })
-        .collect()
-}
-
-const RLIMIT_KINDS: [(&str, u32); 16] = [
-    ("cpu", libc::RLIMIT_CPU),
-    ("fsize", libc::RLIMIT_FSIZE),
-    ("data", libc::RLIMIT_DATA),
-    ("stack", libc::RLIMIT_STACK),
-    ("core", libc::RLIMIT_CORE),
-    ("rss", libc::RLIMIT_RSS),
-    ("nproc", libc::RLIMIT_NPROC),
-    ("nofile", libc::RLIMIT_NOFILE),
-    ("memlock", libc::RLIMIT_MEMLOCK),
-    ("as", libc::RLIMIT_AS),
-    ("locks", libc::RLIMIT_LOCKS),
-    ("sigpending", libc::RLIMIT_SIGPENDING),
-    ("msgqueue", libc::RLIMIT_MSGQUEUE),
-    ("nice", libc::RLIMIT_NICE),
-    ("rtprio", libc::RLIMIT_RTPRIO),
-    ("rttime", libc::RLIMIT_RTTIME),
-];
-
-fn rlimits(
-    process: &ProcessPlan,
-    labels: &mut Labels,
-) -> Result<Vec<(i32, u64, u64)>, PrepareError> {
-    let number = |kind: &str| {
-        RLIMIT_KINDS
-            .iter()
-            .find(|(name, _)| *name == kind)
-            .map(|(_, n)| *n as i32)
-            .ok_or_else(|| PrepareError::Unknown(format!("{kind}: a resource limit unknown here")))
-    };
-    let mut out = Vec::new();
-    // The descriptor limit comes last: what is opened before must not fall under it.
-    let (last, first): (Vec<_>, Vec<_>) = process.rlimits.iter().partition(|r| r.kind == "nofile");
-    for limit in first.into_iter().chain(last) {
-        out.push((number(&limit.kind)?, limit.soft, limit.hard));
-        labels.limits.push(limit.kind.clone());
-    }
-    if !process.rlimits.iter().any(|r| r.kind == "nofile") {
-        let n = u64::from(process.exec_fd);
-        out.push((libc::RLIMIT_NOFILE as i32, n, n));
-        labels.limits.push("nofile".into());
-    }
-    Ok(out)
-}
-
-fn abi(number: u32) -> ABI {
-    ABI::from(i32::try_from(number).unwrap_or(0))
-}
-
-fn landlock_ruleset(
-    plan: &LandlockPlan,
-    exec: &Exec,
-    labels: &mut Labels,
-) -> Result<Option<Landlock>, PrepareError> {
-    if plan.abi == 0 {
-        return Ok(None);
-    }
-    let abi = abi(plan.abi);
-    let all = AccessFs::from_all(abi);
-    let mut ruleset = Ruleset::default()
-        .set_compatibility(CompatLevel::HardRequirement)
-        .handle_access(all)?;
-    if plan.ports.is_some() {
-        ruleset = ruleset.handle_access(AccessNet::from_all(ABI::V4))?;
-    }
-    if plan.scoped != Scoped::None {
-        ruleset = ruleset.scope(Scope::from_all(ABI::V6))?;
-    }
-    let mut created = ruleset.create()?;
-    for port in plan.ports.iter().flatten() {
-        created = created.add_rule(NetPort::new(*port, AccessNet::from_all(ABI::V4)))?;
-    }
-    let mut rules = Vec::new();
-    for rule in &plan.paths {
-        labels
-            .rules
-            .push(format!("{} ({:?})", rule.path, rule.access));
-        let access = rights(rule.access, all, exec);
-        let optional = rule.access == Access::Execute && matches!(exec, Exec::Listed(_));
-        rules.push(PathRight {
-            path: c_string(rule.path.relative(), "a path")?,
-            access,
-            optional,
-        });
-    }
-    Ok(Some(Landlock {
-        ruleset: created,
-        rules,
-    }))
-}
-
-fn rights(access: Access, all: BitFlags<AccessFs>, exec: &Exec) -> BitFlags<AccessFs> {
-    let read = AccessFs::ReadFile | AccessFs::ReadDir;
-    let devices = AccessFs::MakeChar | AccessFs::MakeBlock;
-    let wanted = match access {
-        Access::Read => read,
-        Access::Execute => AccessFs::Execute | AccessFs::ReadFile,
-        Access::ExecuteTree => BitFlags::from(AccessFs::Execute) | read,
-        Access::Write if *exec == Exec::Any => all,
-        Access::Write => all & !(devices | AccessFs::Execute | AccessFs::IoctlDev),
-        Access::Devices => read | AccessFs::WriteFile | AccessFs::IoctlDev,
-    };
-    wanted & all
 }

@@ -1,0 +1,126 @@
+//! What the one program is given: ids, environment, limits of its own, capabilities, filters.
+
+use crate::paths::{GuestPath, HostPath};
+use crate::request::Template;
+use crate::seccomp;
+use serde::Serialize;
+
+/// The one program.
+#[derive(Clone, Debug, Serialize)]
+pub struct Process {
+    /// argv; its first word names the program.
+    pub args: Vec<String>,
+    /// `K=V` strings.
+    pub env: Vec<String>,
+    /// Working directory.
+    pub cwd: GuestPath,
+    /// User id inside.
+    pub uid: u32,
+    /// Group id inside.
+    pub gid: u32,
+    /// Supplementary groups inside.
+    pub groups: Vec<u32>,
+    /// File mode creation mask.
+    pub umask: u32,
+    /// OOM score adjustment; `None`: as inherited.
+    pub oom_score_adj: Option<i32>,
+    /// Resource limits: (name as in getrlimit(2) without RLIMIT_, soft, hard).
+    pub rlimits: Vec<Rlimit>,
+    /// A terminal, by exception only.
+    pub terminal: Option<Terminal>,
+}
+
+/// Size of a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Terminal {
+    /// Rows.
+    pub rows: u16,
+    /// Columns.
+    pub columns: u16,
+}
+
+/// One resource limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Rlimit {
+    /// Lower case, without RLIMIT_: "nofile", "core".
+    pub kind: String,
+    /// Soft limit.
+    pub soft: u64,
+    /// Hard limit.
+    pub hard: u64,
+}
+
+/// What may be executed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exec {
+    /// The program, once.
+    Once,
+    /// Any of these, any number of times (landlock).
+    Listed(Vec<GuestPath>),
+    /// Anything in the image (compat only).
+    Any,
+}
+
+/// Memory-deny-write-execute (PR_SET_MDWE, Linux 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WriteExecute {
+    /// Refused by the kernel.
+    Denied,
+    /// Allowed by a recorded exception (`jit`).
+    Waived,
+}
+
+/// Capability names without `CAP_`, upper case, sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CapabilitySets {
+    /// Bounding set.
+    pub bounding: Vec<String>,
+    /// Permitted set.
+    pub permitted: Vec<String>,
+    /// Effective set.
+    pub effective: Vec<String>,
+    /// Inheritable set.
+    pub inheritable: Vec<String>,
+    /// Ambient set.
+    pub ambient: Vec<String>,
+}
+
+/// Which filters are loaded: the template's, and the request's beside it.
+#[derive(Clone, Debug, Serialize)]
+pub struct SeccompGrant {
+    /// The shipped profile; `None` under compat.
+    pub template: Option<Template>,
+    /// Optional groups of it that are switched on.
+    pub groups: Vec<String>,
+    /// The request's own profile: it can only restrict further.
+    #[serde(skip)]
+    pub requested: Option<seccomp::Profile>,
+}
+
+/// Labels of Linux security modules, carried only where the module is active.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LsmLabels {
+    /// AppArmor profile of the process.
+    pub apparmor: Option<String>,
+    /// SELinux label of the process.
+    pub selinux: Option<String>,
+    /// SELinux label of the mounts.
+    pub mount: Option<String>,
+}
+
+/// A program that runs outside at a point of the lifecycle (policy decides which).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Hook {
+    /// The OCI point: "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop".
+    pub point: String,
+    /// Absolute path, owned by root.
+    pub path: HostPath,
+    /// argv.
+    pub args: Vec<String>,
+    /// Environment.
+    pub env: Vec<String>,
+    /// Seconds.
+    pub timeout: Option<u64>,
+}
