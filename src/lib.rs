@@ -50,6 +50,7 @@ pub mod container;
 pub mod controls;
 pub mod digest;
 pub mod host;
+pub mod install;
 pub mod outcome;
 pub mod paths;
 pub mod plan;

@@ -1,6 +1,7 @@
 //! The command line: one file a verb. argv in, the report's exit code out; decides nothing itself.
 
 mod generate;
+mod install;
 mod launch;
 mod oci;
 
@@ -74,6 +75,10 @@ pub enum Verb {
     /// Look at the site's policy and exceptions
     #[command(subcommand)]
     Policy(PolicyVerb),
+    /// Put this program into an engine's configuration as a runtime
+    Install(install::InstallOnly),
+    /// Take it out again
+    Uninstall(install::InstallArgs),
     /// Write man pages and shell completions
     #[command(hide = true)]
     Generate(generate::GenerateArgs),
@@ -327,6 +332,8 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Verb::Spec(args) => oci::spec(&args),
         Verb::Features => oci::features(),
         Verb::Policy(PolicyVerb::Check { json }) => launch::policy_check(global, json),
+        Verb::Install(args) => install::install(args),
+        Verb::Uninstall(args) => install::uninstall(args),
         Verb::Generate(args) => generate::generate(&args),
     }
 }
