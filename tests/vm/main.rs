@@ -1,0 +1,190 @@
+//! The other tests on other kernels: pure cgroup v2 with all controllers, AppArmor, systemd, older landlock.
+//!
+//! `machine` boots Debian's kernels under QEMU without KVM; the test programs, which are static, are copied in and run
+//! there by their own names and paths. 6.12 with both inits is part of every run; the others by
+//! `cargo test --test vm -- --ignored`. The image is kept in the target folder.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+/// Two machines at once would only wait for each other.
+static ONE: Mutex<()> = Mutex::new(());
+
+const MACHINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vm/machine");
+
+/// Why no machine can be had here.
+fn missing() -> Option<String> {
+    if !nix::unistd::geteuid().is_root() {
+        return Some("not root; run the tests with sudo".into());
+    }
+    let needs = Command::new(MACHINE).arg("needs").output().unwrap();
+    let why = String::from_utf8_lossy(&needs.stderr).trim().to_string();
+    (!needs.status.success()).then_some(why)
+}
+
+/// The test programs as cargo has just built them: (name, path).
+fn programs() -> Vec<(String, PathBuf)> {
+    let built = Command::new(env!("CARGO"))
+        .args(["test", "--no-run", "--message-format=json"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stderr(Stdio::null())
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&built.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter_map(|message| {
+            let path = PathBuf::from(message["executable"].as_str()?);
+            let name = message["target"]["name"].as_str()?.to_string();
+            Some((name, path))
+        })
+        .collect()
+}
+
+/// A folder with the programs, the launcher at its own path below `tree`, and the command.
+fn cargo_hold(tests: &[Part]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = |path: &str| {
+        folder
+            .path()
+            .join("tree")
+            .join(path.trim_start_matches('/'))
+    };
+    let launcher = tree(env!("CARGO_BIN_EXE_cofferdam"));
+    fs::create_dir_all(launcher.parent().unwrap()).unwrap();
+    strip(Path::new(env!("CARGO_BIN_EXE_cofferdam")), &launcher);
+    let built = programs();
+    let mut script = String::from("cp -a /t/tree/. /\nworst=0\n");
+    for part in tests {
+        let (_, path) = built
+            .iter()
+            .find(|(name, _)| name == part.program)
+            .unwrap_or_else(|| panic!("cargo built no test {}", part.program));
+        strip(path, &folder.path().join(part.program));
+        script += &format!(
+            "echo \"== {0}\"\n/t/{0} --test-threads 1 {1} || worst=1\n",
+            part.program, part.arguments
+        );
+    }
+    script += "exit $worst\n";
+    let mut file = fs::File::create(folder.path().join("command")).unwrap();
+    file.write_all(script.as_bytes()).unwrap();
+    folder
+}
+
+/// Without debug information: a tenth to copy.
+fn strip(from: &Path, to: &Path) {
+    let done = Command::new("strip").arg("-o").arg(to).arg(from).status();
+    if !done.is_ok_and(|s| s.success()) {
+        fs::copy(from, to).unwrap();
+    }
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A test program, and what is said to it.
+struct Part {
+    program: &'static str,
+    arguments: &'static str,
+}
+
+/// Runs the parts on a machine; each must pass, and none may be skipped for want of a right.
+fn on(kernel: &str, systemd: bool, parts: &[Part]) {
+    let _alone = ONE.lock().unwrap_or_else(|broken| broken.into_inner());
+    if let Some(why) = missing() {
+        let required = std::env::var("REQUIRE").unwrap_or_default();
+        let forced = required.split(',').any(|r| r == "all" || r == "vm");
+        assert!(
+            !forced,
+            "REQUIRE={required}, but there is no machine: {why}"
+        );
+        let _ = writeln!(std::io::stderr(), "SKIP vm {kernel}: {why}");
+        return;
+    }
+    let cache = concat!(env!("CARGO_TARGET_TMPDIR"), "/vm");
+    let made = Command::new(MACHINE)
+        .args(["image", kernel, cache])
+        .output()
+        .unwrap();
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let image = String::from_utf8_lossy(&made.stdout).trim().to_string();
+    let hold = cargo_hold(parts);
+    let mut boot = Command::new(MACHINE);
+    boot.arg("boot");
+    if systemd {
+        boot.arg("--systemd");
+    }
+    let ran = boot.arg(image).arg(hold.path()).output().unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&ran.stdout),
+        String::from_utf8_lossy(&ran.stderr),
+    );
+    assert!(
+        ran.status.success(),
+        "{kernel}: exit {:?}\n{out}\n{err}",
+        ran.status.code()
+    );
+    let passed = out.matches("test result: ok").count();
+    assert_eq!(passed, parts.len(), "{kernel}: not all parts ended\n{out}");
+    assert!(
+        !out.contains("SKIP"),
+        "{kernel}: something was skipped\n{out}"
+    );
+}
+
+/// What is worth the time there: all that touches the kernel. The attacks' control run outside needs a network.
+const WHOLE: [Part; 3] = [
+    Part {
+        program: "cgroup",
+        arguments: "--skip a_hundred_cycles",
+    },
+    Part {
+        program: "lifecycle",
+        arguments: "",
+    },
+    Part {
+        program: "attack",
+        arguments: "--skip outside_the_same_attempts",
+    },
+];
+
+/// Where systemd owns the tree: the cgroups and the lives again.
+const LIVES: [Part; 2] = [
+    Part {
+        program: "cgroup",
+        arguments: "--skip a_hundred_cycles",
+    },
+    Part {
+        program: "lifecycle",
+        arguments: "oci:: run:: rootless::",
+    },
+];
+
+#[test]
+fn linux_6_12_with_a_plain_init() {
+    on("6.12", false, &WHOLE);
+}
+
+#[test]
+fn linux_6_12_with_systemd() {
+    on("6.12", true, &LIVES);
+}
+
+#[test]
+#[ignore = "ten minutes; cargo test --test vm -- --ignored"]
+fn linux_6_1() {
+    on("6.1", false, &WHOLE);
+}
+
+#[test]
+#[ignore = "ten minutes; cargo test --test vm -- --ignored"]
+fn the_newest_kernel_with_systemd() {
+    on("new", true, &WHOLE);
+}
