@@ -245,6 +245,31 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// What the first lets through, the second decides; what it refuses stays refused.
+    #[test]
+    fn two_programs_joined_answer_as_both(first in a_profile(), second in a_profile(), args in some_args()) {
+        let compiled = |p: &Profile| compile(p, Arch::NATIVE, &launch(&[])).unwrap();
+        let (a, b) = (compiled(&first), compiled(&second));
+        let undecided = |action| matches!(action, Action::Log | Action::Trace(_) | Action::Notify);
+        match a.then(&b) {
+            Err(_) => prop_assert!(a.filter.iter().any(|i| i.code == 0x06 && undecided(Action::from_ret(i.k)))),
+            Ok(both) => for number in calls_of(&first, Arch::NATIVE).union(&calls_of(&second, Arch::NATIVE)) {
+                for args in &args {
+                    let verdict = |p: &cofferdam::seccomp::Program| p.verdict(*number, *args).unwrap();
+                    let want = match verdict(&a) {
+                        Action::Allow => verdict(&b),
+                        refused => refused,
+                    };
+                    prop_assert_eq!(verdict(&both), want);
+                }
+            },
+        }
+    }
+}
+
 #[test]
 fn a_program_beyond_the_kernels_limit_is_refused() {
     let cond = |value| Cond {

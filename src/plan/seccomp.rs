@@ -1,4 +1,4 @@
-//! System-call filters: the template's, prepared at build time, and the request's own beside it. Pure.
+//! System-call filters: the template's, prepared at build time, and the request's own behind it. Pure.
 
 use super::{Lack, Line, PlanError, Weight};
 use crate::controls::ControlId;
@@ -7,7 +7,7 @@ use crate::policy::{Grant, Template, WriteExecute};
 use crate::seccomp::{self, Arch, Parameters, Program};
 use serde::Serialize;
 
-/// Filters in the order in which they are loaded; the kernel takes the most restrictive answer.
+/// One filter, or none under compat: what the template lets through, the request's own decides.
 #[derive(Clone, Debug, Serialize)]
 pub struct SeccompPlan {
     /// The filters.
@@ -54,7 +54,7 @@ pub(super) fn plan(
         pointer: "/linux/seccomp".into(),
         what: e.to_string(),
     };
-    let mut filters = Vec::new();
+    let mut requested = None;
     let mut unknown = Vec::new();
     if let Some(profile) = &grant.seccomp.requested {
         let parameters = Parameters {
@@ -64,21 +64,30 @@ pub(super) fn plan(
         let program = seccomp::compile(profile, Arch::NATIVE, &parameters).map_err(bad)?;
         check_start(&program, exec_fd)?;
         unknown.clone_from(&program.unknown);
-        filters.push(filter("config.json".into(), program));
+        requested = Some(program);
     }
+    let mut ours = None;
     if let Some(template) = grant.seccomp.template.and_then(shipped) {
         let parameters = Parameters {
             groups: grant.seccomp.groups.iter().cloned().collect(),
             exec_fd: Some(exec_fd),
         };
-        let program = template.program(&parameters).map_err(bad)?;
         let mut name = template.name().to_string();
         for group in &grant.seccomp.groups {
             name.push('+');
             name.push_str(group);
         }
-        filters.push(filter(name, program));
+        ours = Some((name, template.program(&parameters).map_err(bad)?));
     }
+    let filters = match (ours, requested) {
+        (None, None) => Vec::new(),
+        (Some((name, ours)), None) => vec![filter(name, ours)],
+        (None, Some(theirs)) => vec![filter("config.json".into(), theirs)],
+        (Some((name, ours)), Some(theirs)) => {
+            let both = ours.then(&theirs).map_err(bad)?;
+            vec![filter(format!("{name} and config.json"), both)]
+        }
+    };
     Ok(SeccompPlan {
         filters,
         write_execute: mdwe(grant, host, lacks),

@@ -91,6 +91,11 @@ pub enum Error {
         /// BPF_MAXINSNS.
         limit: usize,
     },
+    /// The first of two joined programs lets others decide.
+    #[error(
+        "joining two seccomp filters: the first one logs, traces or notifies, so the second could not be stricter; put it second"
+    )]
+    UndecidedFirst,
     /// A 32-bit comparison that OCI's 64-bit operators cannot say.
     #[error(
         "writing the seccomp profile in OCI's shape: the entry for {calls} compares the low 32 bits by another operator than equality, which OCI cannot say; compare by equality or by 64 bits"

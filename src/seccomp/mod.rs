@@ -1,7 +1,7 @@
 //! seccomp: from a profile (ours, or an engine's) to one filter program, and back to the question what a program does.
 //! Pure: no I/O, no system calls, no loading; that is the sandbox's. Called by policy, plan, verify and audit.
 //! Read in this order: model, profile, decide (what a profile means), compile (the same as BPF), interpret, prepared.
-//! All files but oci.rs and prepared.rs are also compiled into build.rs, so they may use nothing of this crate but each other.
+//! All files but oci.rs, prepared.rs and join.rs are also compiled into build.rs, so they may use nothing of this crate but each other.
 
 mod checks;
 mod compile;
@@ -10,6 +10,7 @@ mod emit;
 mod error;
 mod flatten;
 mod interpret;
+mod join;
 mod model;
 mod oci;
 mod prepared;

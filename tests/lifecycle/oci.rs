@@ -223,3 +223,24 @@ fn a_missing_program_fails_at_create_and_not_at_start() {
     );
     rig.assert_clean(&id);
 }
+
+/// An engine's filter that takes the seccomp call away must not keep ours out, nor ours its.
+#[test]
+fn the_requests_filter_and_ours_are_both_in_force() {
+    need!(Root);
+    let rig = Rig::new();
+    let mut spec = rig.spec(&["echo", "here"]);
+    let filter = |names: &[&str]| {
+        serde_json::json!({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{ "names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": 1 }],
+        })
+    };
+    spec["linux"]["seccomp"] = filter(&["seccomp"]);
+    assert_eq!(rig.through(&spec).ok(), "here\n");
+    spec["linux"]["seccomp"] = filter(&["seccomp", "write"]);
+    let refused = rig.create(&spec, &unique("f"));
+    refused.refused(1, &["/linux/seccomp/syscalls", "write is not allowed"]);
+    spec["linux"]["seccomp"] = filter(&["seccomp", "writev", "getrandom"]);
+    assert_eq!(rig.through(&spec).code, 0);
+}
