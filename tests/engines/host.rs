@@ -295,6 +295,9 @@ impl Host {
 /// The site policy that the hosts start with.
 pub const STRICT: &str = include_str!("../../profiles/engines/strict.toml");
 
+/// The one for the time of moving.
+pub const TRANSITION: &str = include_str!("../../profiles/engines/transition.toml");
+
 fn make_group(group: &Path) {
     fs::create_dir(group).unwrap();
     let above = group.parent().unwrap();

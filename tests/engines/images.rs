@@ -76,3 +76,11 @@ pub fn archive(host: &Host) -> PathBuf {
     pack(&layout, &tar);
     tar
 }
+
+/// Gives Docker a tar as an image.
+pub fn import(host: &Host, name: &str, tar: &Path, changes: &[&str]) {
+    let mut words = vec!["docker", "import"];
+    words.extend(changes.iter().flat_map(|change| ["-c", change]));
+    words.extend([text(tar), name]);
+    host.call(&words).ok();
+}

@@ -14,6 +14,7 @@ mod roots;
 
 mod buildah;
 mod containerd;
+mod docker;
 mod host;
 mod images;
 mod podman;
