@@ -22,14 +22,25 @@ fn boot() -> Host {
 
 /// Starts both daemons.
 pub fn start(host: &Host) {
+    host.write("/etc/docker/daemon.json", "{\"live-restore\": true}");
     let runtime = host.runtime();
-    let config = format!(
-        "{{\"runtimes\": {{\"cofferdam\": {{\"path\": \"{runtime}\"}}}}, \"default-runtime\": \"cofferdam\", \"live-restore\": true}}"
-    );
-    host.write("/etc/docker/daemon.json", &config);
+    host.call(&[&runtime, "install", "--engine", "docker", "--default"])
+        .ok();
     host.daemon("containerd", "containerd");
     host.until("containerd answers", |h| h.line("ctr version").ended());
     start_dockerd(host);
+}
+
+/// From now on, exceptions beside the policy for every launch: control and grant.
+pub fn except(host: &Host, exceptions: &[(&str, &str)]) {
+    let entries = exceptions
+        .iter()
+        .map(|(control, grant)| exception(&unique("x"), control, grant));
+    let entries: String = entries.collect();
+    host.write(
+        "/etc/cofferdam/exceptions.d/test.toml",
+        &format!("version = 1\n{entries}"),
+    );
 }
 
 fn start_dockerd(host: &Host) {

@@ -34,15 +34,8 @@ pub fn busybox(host: &Host) -> PathBuf {
     }
     fs::write(root.join("etc/passwd"), "root:x:0:0:root:/:/bin/sh\n").unwrap();
     fs::write(root.join("etc/group"), "root:x:0:\n").unwrap();
-    pack(&root, &tar);
+    pack_with(&[&root], &tar);
     tar
-}
-
-/// A folder as a tar.
-pub fn pack(root: &Path, tar: &Path) {
-    let mut command = Command::new("tar");
-    command.args(["-C", text(root), "--numeric-owner", "-cf", text(tar), "."]);
-    finish(command).ok();
 }
 
 /// The same as an OCI archive with one layer, named [`BUSYBOX`].
@@ -73,7 +66,7 @@ pub fn archive(host: &Host) -> PathBuf {
     )
     .unwrap();
     let tar = host.shared("busybox-oci.tar");
-    pack(&layout, &tar);
+    pack_with(&[&layout], &tar);
     tar
 }
 
@@ -83,4 +76,14 @@ pub fn import(host: &Host, name: &str, tar: &Path, changes: &[&str]) {
     words.extend(changes.iter().flat_map(|change| ["-c", change]));
     words.extend([text(tar), name]);
     host.call(&words).ok();
+}
+
+/// Folders, one over the other, as a tar.
+pub fn pack_with(layers: &[&Path], tar: &Path) {
+    let mut command = Command::new("tar");
+    command.args(["--numeric-owner", "-cf", text(tar)]);
+    for layer in layers {
+        command.args(["-C", text(layer), "."]);
+    }
+    finish(command).ok();
 }

@@ -18,6 +18,7 @@ mod docker;
 mod host;
 mod images;
 mod podman;
+mod services;
 
 payload!(host::reap);
 

@@ -14,13 +14,11 @@ graphroot = "/var/lib/containers/storage"
 
 /// Writes the configuration files: what a site without systemd has, and the runtime.
 pub fn configure(host: &Host) {
+    let engine = "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"";
+    host.write("/etc/containers/containers.conf", engine);
     let runtime = host.runtime();
-    let engine = format!(
-        "[engine]\nruntime = \"cofferdam\"\nruntime_supports_json = [\"cofferdam\"]\n\
-         cgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n\
-         [engine.runtimes]\ncofferdam = [\"{runtime}\"]"
-    );
-    host.write("/etc/containers/containers.conf", &engine);
+    host.call(&[&runtime, "install", "--engine", "podman", "--default"])
+        .ok();
     host.write("/etc/containers/storage.conf", STORAGE);
     host.write(
         "/etc/containers/policy.json",
