@@ -200,5 +200,6 @@ pub fn parse(doc: &Document<'_>, problems: &mut Vec<Diagnostic>) -> PolicyFile {
         sysctl: doc.value("sysctl", problems),
         hooks: doc.value("hooks", problems),
         ports: doc.value("ports", problems),
+        exception: Some(super::exceptions::entries(doc, problems)),
     }
 }

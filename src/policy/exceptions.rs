@@ -12,6 +12,9 @@ use crate::controls::ControlId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// As the only entry of `programs`: whatever the image holds.
+pub(super) const ANY_PROGRAM: &str = "*";
+
 /// The longest life of an exception, in days.
 pub const MAX_DAYS: i64 = 366;
 
@@ -174,8 +177,14 @@ impl Exception {
             }
         }
         let g = &self.grant;
+        // "*" alone is every program of the image.
+        let any = Vec::new();
+        let programs = match g.programs.as_slice() {
+            [one] if one == ANY_PROGRAM => &any,
+            _ => &g.programs,
+        };
         let paths = [
-            ("programs", &g.programs),
+            ("programs", programs),
             ("exec_on", &g.exec_on),
             ("devices", &g.devices),
             ("sources", &g.sources),
@@ -249,6 +258,11 @@ pub fn parse(file: &str, text: &str, problems: &mut Vec<Diagnostic>) -> Vec<Exce
     };
     doc.only(&["version", "exception"], problems);
     super::ceilings::check_version(&doc, problems);
+    entries(&doc, problems)
+}
+
+/// The `[[exception]]` entries of a file, whatever else stands in it.
+pub(super) fn entries(doc: &Document<'_>, problems: &mut Vec<Diagnostic>) -> Vec<Exception> {
     let mut good: Vec<Exception> = Vec::new();
     for (at, entry) in doc.each::<Exception>("exception", problems) {
         let at = at.to_string();

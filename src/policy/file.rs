@@ -2,6 +2,7 @@
 //!
 //! Types only; a missing key means "as the layer above has it". Parsed by `ceilings`.
 
+use super::exceptions::Exception;
 use super::grant::Template;
 use super::quantity::{Amount, Count, Cpus};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,8 @@ pub struct PolicyFile {
     pub hooks: Option<Vec<String>>,
     /// TCP ports.
     pub ports: Option<PortTable>,
+    /// Exceptions that belong to this policy; they are the same in a file of exceptions.d beside it.
+    pub exception: Option<Vec<Exception>>,
 }
 
 impl PolicyFile {
@@ -53,6 +56,7 @@ impl PolicyFile {
         "sysctl",
         "hooks",
         "ports",
+        "exception",
     ];
 }
 

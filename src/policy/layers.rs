@@ -47,10 +47,10 @@ impl Policy {
         let mut problems = Vec::new();
         let built_in = Document::parse("built-in policy", DEFAULT_TOML, &mut problems)
             .map(|doc| Ceilings::stated(&ceilings::parse(&doc, &mut problems)));
-        let exceptions = read_exceptions(files, &mut problems);
+        let mut exceptions = read_exceptions(files, &mut problems);
         let ceilings = built_in.and_then(|built_in| match site {
             None => Some(built_in),
-            Some(source) => lay_over(&built_in, source, &exceptions, &mut problems),
+            Some(source) => lay_over(&built_in, source, &mut exceptions, &mut problems),
         });
         match ceilings {
             Some(ceilings) if problems.is_empty() => Ok(Self {
@@ -70,29 +70,42 @@ impl Policy {
 fn read_exceptions(files: &[Source], problems: &mut Vec<Diagnostic>) -> Vec<Exception> {
     let mut all: Vec<Exception> = Vec::new();
     for file in files {
-        for entry in exceptions::parse(&file.name, &file.text, problems) {
-            if all.iter().any(|other| other.id == entry.id) {
-                let message = format!(
-                    "the exception id {:?} is used in another file too",
-                    entry.id
-                );
-                problems.push(Diagnostic::at(&file.name, &file.text, 0..0, message));
-            } else {
-                all.push(entry);
-            }
-        }
+        let entries = exceptions::parse(&file.name, &file.text, problems);
+        add(&mut all, file, entries, problems);
     }
     all
+}
+
+fn add(
+    all: &mut Vec<Exception>,
+    file: &Source,
+    entries: Vec<Exception>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    for entry in entries {
+        if all.iter().any(|other| other.id == entry.id) {
+            let message = format!(
+                "the exception id {:?} is used in another file too",
+                entry.id
+            );
+            problems.push(Diagnostic::at(&file.name, &file.text, 0..0, message));
+        } else {
+            all.push(entry);
+        }
+    }
 }
 
 fn lay_over(
     built_in: &Ceilings,
     source: &Source,
-    exceptions: &[Exception],
+    exceptions: &mut Vec<Exception>,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Ceilings> {
     let doc = Document::parse(&source.name, &source.text, problems)?;
-    let file = ceilings::parse(&doc, problems);
+    let mut file = ceilings::parse(&doc, problems);
+    // Before the ceilings: an exception of the policy covers what that same policy loosens.
+    let own = file.exception.take().unwrap_or_default();
+    add(exceptions, source, own, problems);
     let tightening = Tightening {
         doc: &doc,
         exceptions,

@@ -15,7 +15,7 @@ pub struct Loosened {
     /// Another template than `default`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<Template>,
-    /// Programs that may be executed (template `script`), absolute paths inside the container.
+    /// Programs that may be executed (template `script`), absolute paths inside the container; `["*"]` is any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub programs: Vec<String>,
     /// The verb `exec`.
@@ -75,7 +75,7 @@ pub struct Loosened {
     /// Hook programs by absolute path.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<String>,
-    /// Names of environment variables that look like secrets.
+    /// Names of environment variables that look like secrets; a trailing * matches the rest.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
     /// A launch although this host lacks the mechanism.

@@ -104,6 +104,21 @@ pub fn skip(test: &str, what: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIP {test}: {why}");
 }
 
+/// An entry of an exceptions file that is in force today, for every launch.
+pub fn exception(id: &str, control: &str, grant: &str) -> String {
+    let day = |seconds| cofferdam::clock::rfc3339(seconds, 0)[..10].to_string();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let (approved, expires) = (day(now - 86_400), day(now + 86_400));
+    format!(
+        "[[exception]]\nid = \"{id}\"\ncontrol = \"SS-011/{control}\"\ngrant = {{ {grant} }}\n\
+         scope = {{ name = \"*\" }}\nreason = \"test\"\napprover = \"test\"\nreference = \"test\"\n\
+         approved = {approved}\nexpires = {expires}\n"
+    )
+}
+
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// A name that no other test, and no other run of the tests, uses.
@@ -199,21 +214,11 @@ impl Rig {
 
     /// From now on an exception is in force for every launch of the rig: `except("8.4.14", "template = \"compat\"")`.
     pub fn except(&self, control: &str, grant: &str) {
-        let day = |seconds| cofferdam::clock::rfc3339(seconds, 0)[..10].to_string();
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap()
-            .as_secs();
         let id = unique("x");
-        let (approved, expires) = (day(now - 86_400), day(now + 86_400));
-        let entry = format!(
-            "version = 1\n[[exception]]\nid = \"{id}\"\ncontrol = \"SS-011/{control}\"\ngrant = {{ {grant} }}\n\
-             scope = {{ name = \"*\" }}\nreason = \"test\"\napprover = \"test\"\nreference = \"test\"\n\
-             approved = {approved}\nexpires = {expires}\n"
-        );
         let _ = fs::DirBuilder::new()
             .mode(0o700)
             .create(self.path("exceptions.d"));
+        let entry = format!("version = 1\n{}", exception(&id, control, grant));
         fs::write(self.path(&format!("exceptions.d/{id}.toml")), entry).unwrap();
     }
 

@@ -5,6 +5,7 @@
 
 use super::case::Case;
 use crate::controls::ControlId;
+use crate::policy::exceptions::matches;
 use crate::policy::is_name;
 
 /// Each entry is NAME=VALUE.
@@ -27,7 +28,7 @@ pub(super) fn variables(case: &mut Case<'_>) {
         };
         if is_secret(name, value)
             && !case.waived(&pointer, format!("the variable {name}"), |g| {
-                g.env.iter().any(|n| n == name)
+                g.env.iter().any(|n| matches(n, name))
             })
         {
             let found = format!("{name}, which looks like a secret (its value is not shown)");

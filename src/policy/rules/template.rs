@@ -4,6 +4,7 @@ use super::case::Case;
 use crate::controls::ControlId;
 use crate::host::Privilege;
 use crate::paths::GuestPath;
+use crate::policy::exceptions::ANY_PROGRAM;
 use crate::policy::{Exec, Template, WriteExecute};
 
 /// Asked by flag or annotation, else granted by an exception in force, else the default.
@@ -24,7 +25,12 @@ pub(super) fn choose(case: &mut Case<'_>) {
     case.grant.seccomp.template = Some(case.grant.template);
     match case.grant.template {
         Template::Default | Template::Workers => {}
-        Template::Script => case.grant.exec = Exec::Listed(programs(case)),
+        Template::Script => {
+            case.grant.exec = match any_program(case) {
+                true => Exec::Any,
+                false => Exec::Listed(programs(case)),
+            }
+        }
         Template::Compat => {
             case.grant.exec = Exec::Any;
             case.grant.write_execute = WriteExecute::Waived;
@@ -82,6 +88,16 @@ fn admit(case: &mut Case<'_>, wanted: Template) -> Template {
         format!("an exception for {control} with grant = {{ template = {name:?} }} must cover this launch"),
     );
     Template::Default
+}
+
+fn any_program(case: &mut Case<'_>) -> bool {
+    // Not under audit's second pass, whose template is another.
+    case.in_force().any(|e| lists_any(&e.grant))
+        && case.waived("--profile", "exec of any program of the image", lists_any)
+}
+
+fn lists_any(grant: &crate::policy::Loosened) -> bool {
+    matches!(grant.programs.as_slice(), [one] if one == ANY_PROGRAM)
 }
 
 /// The programs that exceptions list, in their order, without doubles.

@@ -1,0 +1,187 @@
+//! podman through conmon, with its usual configuration files.
+
+use crate::engines;
+use crate::host::Host;
+use crate::images::{BUSYBOX, busybox};
+use crate::need;
+use crate::support::*;
+
+const STORAGE: &str = r#"[storage]
+driver = "overlay"
+runroot = "/run/containers/storage"
+graphroot = "/var/lib/containers/storage"
+"#;
+
+/// Writes the configuration files: what a site without systemd has, and the runtime.
+pub fn configure(host: &Host) {
+    let engine = "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"";
+    host.write("/etc/containers/containers.conf", engine);
+    let runtime = host.runtime();
+    host.call(&[&runtime, "install", "--engine", "podman", "--default"])
+        .ok();
+    host.write("/etc/containers/storage.conf", STORAGE);
+    host.write(
+        "/etc/containers/policy.json",
+        r#"{"default":[{"type":"insecureAcceptAnything"}]}"#,
+    );
+}
+
+fn boot() -> Host {
+    let host = Host::boot();
+    configure(&host);
+    let tar = busybox(&host);
+    let import = [
+        "podman",
+        "import",
+        "-c",
+        "CMD=[\"/bin/sh\"]",
+        "-c",
+        "ENV=PATH=/bin",
+        text(&tar),
+        BUSYBOX,
+    ];
+    host.call(&import).ok();
+    host
+}
+
+/// `podman run --network none FLAGS IMAGE ARGS`.
+fn run(host: &Host, flags: &str, args: &[&str]) -> Ran {
+    let mut words = vec!["podman", "run", "--network", "none"];
+    words.extend(flags.split_whitespace());
+    words.push(BUSYBOX);
+    words.extend(args);
+    host.call(&words)
+}
+
+fn status(host: &Host, name: &str) -> String {
+    let format = "{{.State.Status}} {{.State.ExitCode}}";
+    host.call(&["podman", "inspect", name, "--format", format])
+        .out
+        .trim()
+        .into()
+}
+
+#[test]
+fn a_container_runs_and_its_output_and_exit_code_come_back() {
+    engines!("podman", "ip", "busybox");
+    let host = boot();
+    assert_eq!(run(&host, "--rm", &["echo", "hello"]).ok(), "hello\n");
+    assert_eq!(run(&host, "--rm", &["sh", "-c", "exit 7"]).code, 7);
+    run(&host, "--rm", &["nothing"])
+        .said(127, &["attempted to invoke a command that was not found"]);
+    run(&host, "--rm", &["/etc"]).said(126, &["OCI permission denied"]);
+    host.assert_clean();
+}
+
+#[test]
+fn a_container_is_looked_at_stopped_and_removed() {
+    engines!("podman", "ip", "busybox");
+    let host = boot();
+    run(&host, "-d --name a", &["sleep", "1000"]).ok();
+    assert_eq!(status(&host, "a"), "running 0");
+    assert!(host.line("podman ps").ok().contains("Up "));
+    let stats = host.line("podman stats --no-stream --format {{.Name}}:{{.PIDs}} a");
+    assert_eq!(stats.ok().trim(), "a:1");
+    host.line("podman exec a echo").said(126, &["SS-011/8.4.1"]);
+    // sleep has no handler and is the first process of its namespace: TERM is lost, KILL follows.
+    host.line("podman stop -t 1 a").ok();
+    assert_eq!(status(&host, "a"), "exited 137");
+    host.line("podman rm a").ok();
+    run(&host, "--name b", &["echo", "to the log"]).ok();
+    assert_eq!(host.line("podman logs b").ok(), "to the log\n");
+    host.line("podman rm b").ok();
+    run(&host, "-d --name c", &["sleep", "1000"]).ok();
+    host.line("podman kill c").ok();
+    host.line("podman wait c").ok();
+    host.line("podman rm -f c").ok();
+    host.assert_clean();
+}
+
+#[test]
+fn rights_that_are_asked_for_are_cut_to_the_ceiling() {
+    engines!("podman", "ip", "busybox");
+    let host = boot();
+    for flags in ["--rm", "--rm --privileged", "--rm --cap-add ALL"] {
+        let status = run(&host, flags, &["cat", "/proc/self/status"]);
+        let status = status.ok();
+        for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+            let none = format!("{set}:\t0000000000000000");
+            assert!(status.contains(&none), "{flags}: {status}");
+        }
+    }
+    run(&host, "--rm -t", &["echo"]).said(126, &["SS-011/8.4.1"]);
+    run(
+        &host,
+        "--rm --oom-score-adj -500",
+        &["cat", "/proc/self/oom_score_adj"],
+    )
+    .said(0, &["0"]);
+    // The ceiling, or the machine's own hard limit where that is lower; podman asks for more than either.
+    let files = run(
+        &host,
+        "--rm --ulimit nofile=1048576:1048576",
+        &["sh", "-c", "ulimit -n"],
+    );
+    let files: u64 = files.ok().trim().parse().unwrap();
+    assert!((1000..=65_536).contains(&files), "{files}");
+    run(&host, "--rm", &["sh", "-c", "exec /bin/ls"]).said(126, &["not permitted"]);
+    run(&host, "--rm --device /dev/fuse", &["ls", "/dev/fuse"]).said(1, &["No such file"]);
+    // The host's network is never joined: what is asked for is cut to a namespace of its own.
+    let words = [
+        "podman",
+        "run",
+        "--rm",
+        "--network",
+        "host",
+        BUSYBOX,
+        "ls",
+        "/sys/class/net",
+    ];
+    assert_eq!(host.call(&words).ok().trim(), "lo");
+    host.assert_clean();
+}
+
+#[test]
+fn volumes_are_shown_and_written() {
+    engines!("podman", "ip", "busybox");
+    let host = boot();
+    host.line("podman volume create data").ok();
+    run(&host, "--rm -v data:/data", &["touch", "/data/written"]).ok();
+    assert_eq!(
+        run(&host, "--rm -v data:/data:ro", &["ls", "/data"]).ok(),
+        "written\n"
+    );
+    run(&host, "--rm -v data:/data:ro", &["touch", "/data/x"]).said(1, &["Read-only"]);
+    run(&host, "--rm -v /etc:/data", &["ls", "/data"]).said(126, &["SS-011/", "permission denied"]);
+    run(&host, "--rm --tmpfs /data:size=1m", &["touch", "/data/x"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn a_killed_client_leaves_its_container_to_the_next() {
+    engines!("podman", "ip", "busybox");
+    let host = boot();
+    // Ended in the middle of `run`, at a moment that differs each time.
+    for wait in ["0.05", "0.15", "0.3", "0.6"] {
+        host.script(&format!(
+            "timeout -s KILL {wait} podman run --network none --name k {BUSYBOX} sleep 1000; podman rm -f -i k"
+        )).ok();
+    }
+    assert_eq!(host.line("podman ps -a -q").ok(), "");
+    assert_eq!(run(&host, "--rm", &["echo", "on"]).ok(), "on\n");
+    host.assert_clean();
+}
+
+#[test]
+fn fifty_containers_at_once_come_and_go() {
+    engines!("podman", "ip", "busybox");
+    let host = boot();
+    let script = format!(
+        "seq 50 | xargs -P 8 -I @ timeout 100 podman run --rm --network none {BUSYBOX} echo number @"
+    );
+    let mut lines: Vec<String> = host.script(&script).ok().lines().map(Into::into).collect();
+    lines.sort();
+    lines.dedup();
+    assert_eq!(lines.len(), 50, "{lines:#?}");
+    host.assert_clean();
+}
