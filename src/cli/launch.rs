@@ -1,17 +1,17 @@
 //! `run`, `plan` and `policy check`: request → bundle → decision → plan, and then the deed.
 
-use super::{Global, LaunchArgs, PlanArgs, RunArgs};
+use super::{Global, LaunchArgs, PlanArgs, ReportArgs, RunArgs};
 use crate::bundle::{Bundle, Extras};
-use crate::container::{self, Context, RecordTarget, Store};
+use crate::container::{self, Context, Identity, RecordTarget, RefusalRecord, Store};
 use crate::host::Host;
 use crate::paths::HostPath;
 use crate::plan::Plan;
-use crate::policy::{self, Caller, CheckReport, Decision, Policy};
+use crate::policy::{self, Caller, CheckReport, Decision, Migration, Policy, Violation};
 use crate::report::{self, Failure};
 use crate::request::{RunRequest, Source};
 use crate::site::{self, Owner};
 use crate::survey::Survey;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Everything up to the plan, without a side effect.
 pub(super) struct Planned {
@@ -68,8 +68,21 @@ fn request(args: LaunchArgs, name: String, words: Vec<String>) -> Result<RunRequ
     })
 }
 
+/// What becomes of a plan.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It is carried out: a refusal is put on record.
+    Launch,
+    /// It is printed: nothing is written anywhere.
+    Show,
+}
+
 /// The one path from a bundle to a plan, for every verb.
-pub(super) fn plan_bundle(global: &Global, bundle: Bundle) -> Result<Planned, Failure> {
+pub(super) fn plan_bundle(
+    global: &Global,
+    bundle: Bundle,
+    purpose: Purpose,
+) -> Result<Planned, Failure> {
     let requested = container::now();
     let policy =
         site::load(global.policy.as_deref(), policy_owner()).map_err(Failure::from_error)?;
@@ -77,7 +90,14 @@ pub(super) fn plan_bundle(global: &Global, bundle: Bundle) -> Result<Planned, Fa
     host.taken_ids.extend(store(global).ranges());
     let grant = match policy::decide(&bundle, &policy, &host) {
         Decision::Granted(grant) => grant,
-        Decision::Refused(violations) => return Err(Failure::refused(&bundle, &violations)),
+        Decision::Refused(violations) => {
+            if let (Purpose::Launch, Some(file)) = (purpose, &policy.ceilings.records) {
+                refusal(&bundle, &policy, &host, &violations, requested)
+                    .write(&RecordTarget::Site(file.into()))
+                    .map_err(Failure::from_container)?;
+            }
+            return Err(Failure::refused(&bundle, &violations));
+        }
     };
     let survey = Survey::take(&grant).map_err(|(path, errno)| {
         Failure::new(format!("can't open the root {path}: {}", errno.desc()))
@@ -92,6 +112,32 @@ pub(super) fn plan_bundle(global: &Global, bundle: Bundle) -> Result<Planned, Fa
     })
 }
 
+fn refusal<'a>(
+    bundle: &'a Bundle,
+    policy: &'a Policy,
+    host: &Host,
+    violations: &'a [Violation],
+    requested: String,
+) -> RefusalRecord<'a> {
+    let args = bundle
+        .spec
+        .process()
+        .as_ref()
+        .and_then(|p| p.args().as_ref());
+    RefusalRecord {
+        version: 1,
+        result: "refused",
+        name: &bundle.name,
+        image: policy::image_of(bundle),
+        program: args.and_then(|a| a.first()).map_or("", String::as_str),
+        identity: Identity::of(host),
+        bundle_digest: &bundle.digest,
+        policy_digest: &policy.digest,
+        violations,
+        requested,
+    }
+}
+
 /// `run`.
 pub(super) fn run(global: &Global, args: RunArgs) -> Result<u8, Failure> {
     let mut words = args.args;
@@ -104,7 +150,7 @@ pub(super) fn run(global: &Global, args: RunArgs) -> Result<u8, Failure> {
         _ => String::new(),
     };
     let bundle = Bundle::standalone(&request).map_err(Failure::from_error)?;
-    let planned = plan_bundle(global, bundle)?;
+    let planned = plan_bundle(global, bundle, Purpose::Launch)?;
     let context = context(&planned, shown, args.record.as_deref());
     report::warnings(&planned.plan);
     let ended =
@@ -136,7 +182,19 @@ pub(super) fn context<'a>(
             .flatten()
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect(),
-        record: record.map(RecordTarget::parse),
+        image: policy::image_of(&planned.bundle).map(String::from),
+        records: record
+            .map(RecordTarget::parse)
+            .into_iter()
+            .chain(
+                planned
+                    .policy
+                    .ceilings
+                    .records
+                    .iter()
+                    .map(|file| RecordTarget::Site(file.into())),
+            )
+            .collect(),
         requested: planned.requested.clone(),
     }
 }
@@ -161,7 +219,7 @@ pub(super) fn plan(global: &Global, args: PlanArgs) -> Result<u8, Failure> {
         }
         _ => Bundle::standalone(&request(args.launch, args.name, args.args)?),
     };
-    let planned = plan_bundle(global, bundle.map_err(Failure::from_error)?)?;
+    let planned = plan_bundle(global, bundle.map_err(Failure::from_error)?, Purpose::Show)?;
     report::plan(&planned.plan, args.json);
     Ok(0)
 }
@@ -171,10 +229,49 @@ pub(super) fn policy_check(global: &Global, json: bool) -> Result<u8, Failure> {
     let (site, files) =
         site::read(global.policy.as_deref(), policy_owner()).map_err(Failure::from_error)?;
     let loaded = Policy::layered(site.as_ref(), &files);
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs());
-    let check = CheckReport::new(&loaded, now);
+    let check = CheckReport::new(&loaded, seconds_now());
     report::policy(&check, json);
     Ok(if check.is_valid() { 0 } else { 1 })
+}
+
+/// `policy report`.
+pub(super) fn policy_report(global: &Global, args: &ReportArgs) -> Result<u8, Failure> {
+    let said = match &args.records {
+        Some(path) => path.clone(),
+        None => site::load(global.policy.as_deref(), policy_owner())
+            .map_err(Failure::from_error)?
+            .ceilings
+            .records
+            .map(PathBuf::from)
+            .ok_or_else(|| {
+                Failure::new(
+                    "the policy keeps no records: write records = \"/var/log/cofferdam/launches.jsonl\" into it, or name a file with --records",
+                )
+            })?,
+    };
+    let text = std::fs::read_to_string(&said).map_err(|why| {
+        Failure::new(format!(
+            "can't read the records in {}: {why}",
+            said.display()
+        ))
+    })?;
+    let migration = Migration::of_lines(text.lines());
+    if args.exceptions {
+        report::line(
+            migration
+                .exceptions(policy::Date::of_seconds(seconds_now()))
+                .trim_end(),
+        );
+    } else if args.json {
+        report::print_json(&migration);
+    } else {
+        report::line(migration.to_string().trim_end());
+    }
+    Ok(0)
+}
+
+fn seconds_now() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs())
 }

@@ -267,6 +267,22 @@ pub enum PolicyVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Add up launch records: what each image would lose under the strict policy, and the exceptions it would need
+    Report(ReportArgs),
+}
+
+/// `policy report`.
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    /// File of launch records, one line of JSON each [default: the policy's `records`]
+    #[arg(long, value_name = "FILE")]
+    records: Option<PathBuf>,
+    /// Print the exceptions, ready to be approved
+    #[arg(long, conflicts_with = "json")]
+    exceptions: bool,
+    /// As data
+    #[arg(long)]
+    json: bool,
 }
 
 /// The version in the form that engines split: "name version X", then lines "key: value".
@@ -334,6 +350,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Verb::Policy(PolicyVerb::Check { json }) => launch::policy_check(global, json),
         Verb::Install(args) => install::install(args),
         Verb::Uninstall(args) => install::uninstall(args),
+        Verb::Policy(PolicyVerb::Report(args)) => launch::policy_report(global, &args),
         Verb::Generate(args) => generate::generate(&args),
     }
 }

@@ -1,6 +1,6 @@
 //! The OCI verbs, with runc's options, outputs and exit codes. Nothing is printed on success but what was asked for.
 
-use super::launch::{context, plan_bundle, store};
+use super::launch::{Purpose, context, plan_bundle, store};
 use super::{CreateArgs, DeleteArgs, Global, KillArgs, ListArgs, SpecArgs};
 use crate::bundle::{Bundle, Extras, hardened_spec};
 use crate::container::{self, State, Status};
@@ -39,7 +39,7 @@ pub(super) fn create(global: &Global, args: CreateArgs) -> Result<u8, Failure> {
     };
     let bundle =
         Bundle::load(&dir, &args.id, Caller::Engine, extras).map_err(|e| fail(&e.to_string()))?;
-    let planned = plan_bundle(global, bundle).map_err(Failure::of_create)?;
+    let planned = plan_bundle(global, bundle, Purpose::Launch).map_err(Failure::of_create)?;
     if planned.plan.process.terminal.is_none() && args.console_socket.is_some() {
         return Err(fail(
             "--console-socket without process.terminal: nothing would be sent to it",

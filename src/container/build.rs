@@ -2,7 +2,7 @@
 
 use super::error::ContainerError;
 use super::janitor::Janitor;
-use super::record::{Identity, LaunchRecord, RecordTarget, controls_of, now};
+use super::record::{Identity, LaunchRecord, RecordTarget, controls_of, line_of, now};
 use super::store::{Entry, State, start_time};
 use crate::cgroup::{Cgroup, CgroupRecord};
 use crate::controls::ControlId;
@@ -24,8 +24,10 @@ pub struct Context<'a> {
     pub bundle: String,
     /// Labels.
     pub annotations: std::collections::BTreeMap<String, String>,
-    /// `--record`.
-    pub record: Option<RecordTarget>,
+    /// The image, if the engine names it.
+    pub image: Option<String>,
+    /// Where the record goes beside the container's folder: `--record`, and what the policy says.
+    pub records: Vec<RecordTarget>,
     /// When it was asked for.
     pub requested: String,
 }
@@ -143,11 +145,9 @@ fn record(
             "refused"
         },
         name: &plan.name,
-        identity: Identity {
-            uid: context.host.caller.uid,
-            login: context.host.caller.login,
-            launcher: std::process::id(),
-        },
+        image: context.image.as_deref(),
+        program: plan.process.program.args.first().map_or("", String::as_str),
+        identity: Identity::of(context.host),
         host: &context.host.release,
         template: plan.template,
         bundle_digest: context.bundle_digest,
@@ -162,11 +162,10 @@ fn record(
         requested: context.requested.clone(),
         verified: now(),
     };
-    let mut line = serde_json::to_vec(&record).unwrap_or_default();
-    line.push(b'\n');
+    let line = line_of(&record);
     entry.write("record.json", &line)?;
-    match &context.record {
-        Some(target) => target.write(&line),
-        None => Ok(()),
-    }
+    context
+        .records
+        .iter()
+        .try_for_each(|target| target.write(&line))
 }

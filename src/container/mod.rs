@@ -15,6 +15,6 @@ pub use build::{Context, Ready, build};
 pub use error::ContainerError;
 pub use janitor::Janitor;
 pub use lifecycle::{create, delete, kill, start, state};
-pub use record::{Identity, LaunchRecord, RecordTarget, now};
+pub use record::{Identity, LaunchRecord, RecordTarget, RefusalRecord, now};
 pub use run::{Ended, run};
 pub use store::{Claim, Entry, Gate, State, Status, Store};

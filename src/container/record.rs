@@ -2,13 +2,14 @@
 
 use super::error::{ContainerError, at};
 use crate::controls::ControlId;
+use crate::host::Host;
 use crate::plan::{Lack, Plan};
-use crate::policy::{Clamp, Template, Waiver};
+use crate::policy::{Clamp, Template, Violation, Waiver};
 use crate::verify::Verification;
 use serde::Serialize;
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 /// What is recorded of each launch. Secrets by name only, environment by name only.
@@ -21,6 +22,10 @@ pub struct LaunchRecord<'a> {
     pub result: &'static str,
     /// Container.
     pub name: &'a str,
+    /// The image, if the engine names it.
+    pub image: Option<&'a str>,
+    /// The program, argv's first word.
+    pub program: &'a str,
     /// Who asked.
     pub identity: Identity,
     /// Host name and kernel.
@@ -51,6 +56,57 @@ pub struct LaunchRecord<'a> {
     pub verified: String,
 }
 
+/// The record of a launch that policy refused.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusalRecord<'a> {
+    /// Layout of this record.
+    pub version: u32,
+    /// "refused".
+    pub result: &'static str,
+    /// Container.
+    pub name: &'a str,
+    /// The image, if the engine names it.
+    pub image: Option<&'a str>,
+    /// The program, argv's first word.
+    pub program: &'a str,
+    /// Who asked.
+    pub identity: Identity,
+    /// SHA-256 of config.json.
+    pub bundle_digest: &'a str,
+    /// SHA-256 of the policy in force.
+    pub policy_digest: &'a str,
+    /// Why.
+    pub violations: &'a [Violation],
+    /// When the launch was asked for, RFC 3339 with microseconds.
+    pub requested: String,
+}
+
+/// A record's line of JSON.
+pub(super) fn line_of(record: &impl Serialize) -> Vec<u8> {
+    let mut line = serde_json::to_vec(record).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+impl RefusalRecord<'_> {
+    /// Appends it.
+    pub fn write(&self, target: &RecordTarget) -> Result<(), ContainerError> {
+        target.write(&line_of(self))
+    }
+}
+
+impl Identity {
+    /// The caller of this process.
+    pub fn of(host: &Host) -> Self {
+        Self {
+            uid: host.caller.uid,
+            login: host.caller.login,
+            launcher: std::process::id(),
+        }
+    }
+}
+
 /// Who asked.
 #[derive(Clone, Debug, Serialize)]
 pub struct Identity {
@@ -67,6 +123,8 @@ pub struct Identity {
 pub enum RecordTarget {
     /// A file, appended to.
     File(PathBuf),
+    /// The site's file: its folder is made where it is missing, for root alone.
+    Site(PathBuf),
     /// A descriptor that the caller opened.
     Fd(i32),
 }
@@ -83,6 +141,14 @@ impl RecordTarget {
     /// One line of JSON.
     pub fn write(&self, line: &[u8]) -> Result<(), ContainerError> {
         match self {
+            Self::Site(path) => {
+                let folder = path.parent().unwrap_or(std::path::Path::new("/"));
+                if !folder.exists() {
+                    let made = std::fs::DirBuilder::new().mode(0o700).create(folder);
+                    at(made, "make the folder of the launch records", folder)?;
+                }
+                Self::File(path.clone()).write(line)
+            }
             Self::File(path) => {
                 let file = OpenOptions::new()
                     .append(true)

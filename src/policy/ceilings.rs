@@ -46,6 +46,8 @@ pub struct Ceilings {
     pub hooks: Vec<String>,
     /// How many TCP ports.
     pub max_ports: u32,
+    /// Where records are appended, beside the container's own folder.
+    pub records: Option<String>,
 }
 
 /// Ceilings and defaults of limits.
@@ -104,6 +106,7 @@ impl Ceilings {
             sysctl: Vec::new(),
             hooks: Vec::new(),
             max_ports: 0,
+            records: None,
         }
     }
 
@@ -200,6 +203,7 @@ pub fn parse(doc: &Document<'_>, problems: &mut Vec<Diagnostic>) -> PolicyFile {
         sysctl: doc.value("sysctl", problems),
         hooks: doc.value("hooks", problems),
         ports: doc.value("ports", problems),
+        records: doc.value("records", problems),
         exception: Some(super::exceptions::entries(doc, problems)),
     }
 }

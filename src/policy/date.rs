@@ -38,6 +38,11 @@ impl Date {
         ))
     }
 
+    /// So many days later.
+    pub fn plus_days(self, days: i64) -> Self {
+        Self(self.0 + days)
+    }
+
     /// Days from the other to this one.
     pub fn days_after(self, earlier: Date) -> i64 {
         self.0 - earlier.0

@@ -226,16 +226,23 @@ const IMAGE_KEYS: [&str; 4] = [
     "org.opencontainers.image.ref.name",
 ];
 
+/// The image's name, if the engine says it.
+pub fn image_of(bundle: &Bundle) -> Option<&str> {
+    images_of(bundle).next()
+}
+
+fn images_of(bundle: &Bundle) -> impl Iterator<Item = &str> {
+    let annotations = bundle.spec.annotations().as_ref();
+    let of = move |key: &&str| annotations?.get(*key).map(String::as_str);
+    IMAGE_KEYS.iter().filter_map(of)
+}
+
 impl Scope {
     fn covers(&self, bundle: &Bundle) -> bool {
         let annotation = |key: &str| bundle.spec.annotations().as_ref().and_then(|a| a.get(key));
         let name = self.name.as_ref().is_none_or(|p| matches(p, &bundle.name));
         let image = self.image.as_ref().is_none_or(|pattern| {
-            pattern == "*"
-                || IMAGE_KEYS
-                    .iter()
-                    .filter_map(|key| annotation(key))
-                    .any(|image| matches(pattern, image))
+            pattern == "*" || images_of(bundle).any(|image| matches(pattern, image))
         });
         let digest = self.digest.as_ref().is_none_or(|digest| {
             let digest = digest.strip_prefix("sha256:").unwrap_or(digest);

@@ -37,6 +37,9 @@ pub struct PolicyFile {
     pub hooks: Option<Vec<String>>,
     /// TCP ports.
     pub ports: Option<PortTable>,
+    /// File that the record of every launch, and of every refused one, is appended to, one line of JSON each: an
+    /// absolute path in a folder of root's. A launch whose record can't be written does not happen.
+    pub records: Option<String>,
     /// Exceptions that belong to this policy; they are the same in a file of exceptions.d beside it.
     pub exception: Option<Vec<Exception>>,
 }
@@ -56,6 +59,7 @@ impl PolicyFile {
         "sysctl",
         "hooks",
         "ports",
+        "records",
         "exception",
     ];
 }

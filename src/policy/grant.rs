@@ -106,6 +106,8 @@ pub struct Waiver {
     pub control: ControlId,
     /// What it grants, in words.
     pub grants: String,
+    /// The same as an exception's `grant` table: no more than this launch used of it.
+    pub loosens: super::Loosened,
     /// Last day, ISO 8601.
     pub expires: String,
     /// Who approved.

@@ -8,7 +8,7 @@ use crate::controls::Loosening;
 use serde::{Deserialize, Serialize};
 
 /// What an exception allows. Each key is one [`Loosening`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Loosened {
@@ -122,6 +122,72 @@ pub struct Ceiling {
 }
 
 impl Loosened {
+    /// What it allows, taken apart: one table a key, and a list's entries each on their own.
+    pub fn parts(&self) -> Vec<Self> {
+        let Ok(serde_json::Value::Object(keys)) = serde_json::to_value(self) else {
+            return Vec::new();
+        };
+        let single = |(key, value): (String, serde_json::Value)| {
+            let values = match value {
+                serde_json::Value::Array(items) => items
+                    .into_iter()
+                    .map(|item| serde_json::json!([item]))
+                    .collect(),
+                serde_json::Value::Object(inner) => inner
+                    .into_iter()
+                    .filter(|(_, value)| !value.is_null())
+                    .map(|(name, value)| serde_json::json!({ name: value }))
+                    .collect(),
+                one => vec![one],
+            };
+            values
+                .into_iter()
+                .map(move |value| serde_json::json!({ key.as_str(): value }))
+        };
+        let parts = keys.into_iter().flat_map(single);
+        parts
+            .filter_map(|part| serde_json::from_value(part).ok())
+            .collect()
+    }
+
+    /// Both together.
+    pub fn and(&self, other: &Self) -> Self {
+        let lists = |own: &[String], more: &[String]| {
+            let mut all = own.to_vec();
+            all.extend(more.iter().filter(|m| !own.contains(m)).cloned());
+            all
+        };
+        let limits = match (&self.limits, &other.limits) {
+            (Some(own), Some(more)) => Some(own.and(more)),
+            (own, more) => own.clone().or(more.clone()),
+        };
+        Self {
+            template: self.template.max(other.template),
+            programs: lists(&self.programs, &other.programs),
+            exec: self.exec.max(other.exec),
+            terminal: self.terminal || other.terminal,
+            entry_points: lists(&self.entry_points, &other.entry_points),
+            jit: self.jit || other.jit,
+            writable_root: self.writable_root || other.writable_root,
+            exec_on: lists(&self.exec_on, &other.exec_on),
+            capabilities: lists(&self.capabilities, &other.capabilities),
+            ambient: lists(&self.ambient, &other.ambient),
+            limits,
+            namespaces: lists(&self.namespaces, &other.namespaces),
+            ports_any: self.ports_any || other.ports_any,
+            max_ports: self.max_ports.max(other.max_ports),
+            root_user: self.root_user || other.root_user,
+            no_user_namespace: self.no_user_namespace || other.no_user_namespace,
+            devices: lists(&self.devices, &other.devices),
+            sysctl: lists(&self.sysctl, &other.sysctl),
+            seccomp_groups: lists(&self.seccomp_groups, &other.seccomp_groups),
+            sources: lists(&self.sources, &other.sources),
+            hooks: lists(&self.hooks, &other.hooks),
+            env: lists(&self.env, &other.env),
+            degraded: self.degraded || other.degraded,
+        }
+    }
+
     /// The loosenings that are asked for.
     pub fn asked(&self) -> Vec<Loosening> {
         use Loosening as L;
@@ -157,5 +223,21 @@ impl Loosened {
         ];
         let flags = flags.into_iter().filter(|(_, on)| *on).map(|(l, _)| l);
         template.into_iter().chain(flags).collect()
+    }
+}
+
+impl Ceiling {
+    /// The higher of each.
+    fn and(&self, other: &Self) -> Self {
+        Self {
+            memory: self.memory.max(other.memory),
+            swap: self.swap.max(other.swap),
+            pids: self.pids.max(other.pids),
+            cpus: self.cpus.max(other.cpus),
+            nofile: self.nofile.max(other.nofile),
+            io_bps: self.io_bps.max(other.io_bps),
+            io_iops: self.io_iops.max(other.io_iops),
+            tmpfs: self.tmpfs.max(other.tmpfs),
+        }
     }
 }

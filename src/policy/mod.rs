@@ -13,6 +13,7 @@ mod file;
 mod grant;
 mod layers;
 mod loosened;
+mod migration;
 mod quantity;
 mod rules;
 #[cfg(test)]
@@ -25,11 +26,12 @@ pub use ceilings::{Ceilings, LimitCeilings, Range};
 pub use check::CheckReport;
 pub use date::Date;
 pub use document::Diagnostic;
-pub use exceptions::{Exception, ExceptionFile, Scope};
+pub use exceptions::{Exception, ExceptionFile, Scope, image_of};
 pub use file::{CapabilityEntry, OnExcess, Operators, PolicyFile, Rootless, Volumes};
 pub use grant::*;
 pub use layers::{COMPAT_TOML, DEFAULT_TOML, Policy, Source};
 pub use loosened::{Ceiling, ExecVerb, Loosened};
+pub use migration::{ImageNeeds, Migration, Need};
 pub use quantity::{Amount, Count, Cpus};
 pub use rules::decide;
 

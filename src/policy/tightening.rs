@@ -54,6 +54,11 @@ impl Tightening<'_, '_> {
                     .push(self.doc.problem(&["hooks", &at], message));
             }
         }
+        all.records = file.records.clone().or(all.records);
+        if all.records.as_ref().is_some_and(|r| !r.starts_with('/')) {
+            let message = "records is not an absolute path".to_string();
+            self.problems.push(self.doc.problem(&["records"], message));
+        }
         self.capabilities(&mut all, file);
         self.limits(&mut all.limits, file.limits.as_ref());
         self.volumes(&mut all, file);

@@ -9,6 +9,7 @@ mod killed;
 mod no_allocation;
 mod oci;
 mod record;
+mod report;
 mod rootless;
 mod run;
 

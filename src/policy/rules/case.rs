@@ -170,7 +170,12 @@ impl<'a> Case<'a> {
             }
             match exception.lapse(self.today) {
                 None => {
-                    self.record(exception, grants);
+                    let used = exception.grant.parts().into_iter().find(|part| test(part));
+                    self.record(
+                        exception,
+                        grants,
+                        used.unwrap_or_else(|| exception.grant.clone()),
+                    );
                     return true;
                 }
                 Some(why) => lapsed.push((exception.control, why)),
@@ -185,11 +190,12 @@ impl<'a> Case<'a> {
         false
     }
 
-    fn record(&mut self, exception: &Exception, grants: impl Display) {
+    fn record(&mut self, exception: &Exception, grants: impl Display, loosens: Loosened) {
         let waiver = Waiver {
             exception: exception.id.clone(),
             control: exception.control,
             grants: grants.to_string(),
+            loosens,
             expires: exception.expires.to_string(),
             approver: exception.approver.clone(),
             reference: exception.reference.clone(),

@@ -1,0 +1,225 @@
+//! `cofferdam policy report`: what launches on record would lose under the strict policy, image by image, and the
+//! exceptions that would keep it.
+//!
+//! Lines of JSON in, a printable value out; the verb reads the file. Decides nothing: it adds up what `decide` noted.
+
+use super::date::Date;
+use super::loosened::Loosened;
+use crate::controls::ControlId;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What is read of a record.
+#[derive(Deserialize)]
+struct Record {
+    result: String,
+    image: Option<String>,
+    program: String,
+    #[serde(default)]
+    clamps: Vec<Cut>,
+    #[serde(default)]
+    exceptions: Vec<Used>,
+    #[serde(default)]
+    violations: Vec<Broken>,
+    requested: String,
+}
+
+#[derive(Deserialize)]
+struct Cut {
+    control: ControlId,
+    pointer: String,
+    asked: String,
+    granted: String,
+}
+
+#[derive(Deserialize)]
+struct Used {
+    control: ControlId,
+    grants: String,
+    loosens: Loosened,
+}
+
+#[derive(Deserialize)]
+struct Broken {
+    control: ControlId,
+    pointer: String,
+    found: String,
+}
+
+/// The report.
+#[must_use]
+#[derive(Debug, Default, Serialize)]
+pub struct Migration {
+    /// By image, or by program where the engine names no image.
+    pub images: BTreeMap<String, ImageNeeds>,
+    /// Lines that are no records: line number and what is wrong.
+    pub unreadable: Vec<(usize, String)>,
+}
+
+/// What one image needs.
+#[derive(Debug, Default, Serialize)]
+pub struct ImageNeeds {
+    /// Whether the key is an image's name.
+    pub named: bool,
+    /// Launches on record, refused ones too.
+    pub launches: usize,
+    /// How many of them were refused.
+    pub refused: usize,
+    /// When the last one was asked for.
+    pub last: String,
+    /// What exceptions gave it and strict would take, by control.
+    pub needs: BTreeMap<ControlId, Need>,
+    /// What was cut from it already, and how often: "control pointer: asked -> granted".
+    pub cut: BTreeMap<String, usize>,
+    /// Why it was refused, and how often.
+    pub reasons: BTreeMap<String, usize>,
+}
+
+/// What an exception for one control would have to say.
+#[derive(Debug, Default, Serialize)]
+pub struct Need {
+    /// In words, and how often.
+    pub grants: BTreeMap<String, usize>,
+    /// As the exception's `grant` table.
+    pub loosens: Loosened,
+}
+
+impl Migration {
+    /// Adds up records, one line each.
+    pub fn of_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
+        let mut all = Self::default();
+        for (index, line) in lines.enumerate() {
+            if line.trim().is_empty() {
+                continue;
+            }
+            match serde_json::from_str(line) {
+                Ok(record) => all.add(record),
+                Err(why) => all.unreadable.push((index + 1, why.to_string())),
+            }
+        }
+        all
+    }
+
+    fn add(&mut self, record: Record) {
+        let named = record.image.is_some();
+        let key = record.image.unwrap_or(record.program);
+        let image = self.images.entry(key).or_default();
+        image.named = named;
+        image.launches += 1;
+        image.refused += usize::from(record.result == "refused");
+        image.last = std::mem::take(&mut image.last).max(record.requested);
+        for used in record.exceptions {
+            let need = image.needs.entry(used.control).or_default();
+            *need.grants.entry(used.grants).or_default() += 1;
+            need.loosens = need.loosens.and(&used.loosens);
+        }
+        for cut in record.clamps {
+            let text = format!(
+                "{} {}: {} -> {}",
+                cut.control, cut.pointer, cut.asked, cut.granted
+            );
+            *image.cut.entry(text).or_default() += 1;
+        }
+        for broken in record.violations {
+            let text = format!("{} {}: {}", broken.control, broken.pointer, broken.found);
+            *image.reasons.entry(text).or_default() += 1;
+        }
+    }
+
+    /// The exceptions as an exceptions.d file; who approves, and under which reference, is left to fill in, and until
+    /// then the file does not load.
+    pub fn exceptions(&self, today: Date) -> String {
+        let mut out = String::from("version = 1\n");
+        for (key, image) in &self.images {
+            for (control, need) in &image.needs {
+                let grant = toml::Value::try_from(&need.loosens)
+                    .map(|v| inline(&v))
+                    .unwrap_or_default();
+                let words: Vec<&str> = need.grants.keys().map(String::as_str).collect();
+                let scope = if image.named {
+                    format!("{{ image = {} }}", quoted(key))
+                } else {
+                    "{ name = \"*\" } # the engine names no image here: narrow this down".into()
+                };
+                out += &format!(
+                    "\n[[exception]]\nid = {}\ncontrol = \"{}\"\ngrant = {grant}\nscope = {scope}\n\
+                     reason = {}\napprover = \"\" # fill in\nreference = \"\" # fill in\n\
+                     approved = {today}\nexpires = {}\n",
+                    quoted(&id_of(key, *control)),
+                    control.as_str(),
+                    quoted(&format!("seen in use: {}", words.join("; "))),
+                    today.plus_days(180),
+                );
+            }
+        }
+        out
+    }
+}
+
+/// An id that an exception may have.
+fn id_of(key: &str, control: ControlId) -> String {
+    let part = |text: &str| -> String {
+        let letters = text
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
+        letters.collect::<String>().trim_matches('-').to_string()
+    };
+    let short = control.as_str().rsplit('/').next().unwrap_or_default();
+    let mut name = part(key);
+    name.truncate(200);
+    format!("{name}.{short}")
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+/// A table on one line.
+fn inline(value: &toml::Value) -> String {
+    match value {
+        toml::Value::Table(table) => {
+            let keys = table.iter().map(|(k, v)| format!("{k} = {}", inline(v)));
+            format!("{{ {} }}", keys.collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+impl fmt::Display for Migration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.images.is_empty() {
+            writeln!(f, "no launch on record")?;
+        }
+        for (key, image) in &self.images {
+            let what = if image.named {
+                ""
+            } else {
+                " (program; the engine names no image)"
+            };
+            write!(f, "{key}{what}: {} launches", image.launches)?;
+            match image.refused {
+                0 => writeln!(f, ", last {}", image.last)?,
+                n => writeln!(f, ", {n} refused, last {}", image.last)?,
+            }
+            if image.needs.is_empty() && image.cut.is_empty() && image.reasons.is_empty() {
+                writeln!(f, "  runs under strict as it is")?;
+            }
+            for (control, need) in &image.needs {
+                for (grants, count) in &need.grants {
+                    writeln!(f, "  needs    {control}  {grants} ({count}x)")?;
+                }
+            }
+            for (text, count) in &image.cut {
+                writeln!(f, "  cut      {text} ({count}x)")?;
+            }
+            for (text, count) in &image.reasons {
+                writeln!(f, "  refused  {text} ({count}x)")?;
+            }
+        }
+        for (line, why) in &self.unreadable {
+            writeln!(f, "warning: line {line} is no launch record: {why}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! Records of every launch in one file, and what `policy report` makes of them.
+
+use crate::need;
+use crate::support::{Rig, text, unique};
+use serde_json::json;
+use std::fs;
+
+/// What transition lets pass stands on record, and the report makes of it the exceptions that strict would need.
+#[test]
+fn the_report_of_a_transition_names_what_strict_would_take() {
+    need!(Root);
+    let rig = Rig::new();
+    let records = rig.path("log/launches.jsonl");
+    let keep = format!("records = \"{}\"\n", text(&records));
+    let policy = |name: &str| {
+        let shipped = fs::read_to_string(format!(
+            "{}/profiles/engines/{name}.toml",
+            env!("CARGO_MANIFEST_DIR")
+        ));
+        let with = shipped
+            .unwrap()
+            .replacen("version = 1\n", &format!("version = 1\n{keep}"), 1);
+        fs::write(rig.path("policy.toml"), with).unwrap();
+    };
+    policy("transition");
+    let mut spec = rig.spec(&["exit", "0"]);
+    spec["annotations"] = json!({ "io.kubernetes.cri.image-name": "registry/web:1" });
+    spec["root"]["readonly"] = json!(false);
+    for set in ["bounding", "effective", "permitted"] {
+        spec["process"]["capabilities"][set] = json!(["CAP_CHOWN", "CAP_SYS_ADMIN"]);
+    }
+    assert_eq!(rig.through(&spec).code, 0);
+    assert_eq!(rig.through(&spec).code, 0);
+    let report = rig.call(&["policy", "report"]);
+    let shown = report.ok();
+    assert!(shown.contains("registry/web:1: 2 launches"), "{shown}");
+    assert!(
+        shown.contains("needs    SS-011/8.1.5  CHOWN (2x)"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("needs    SS-011/8.4.7  a writable root (2x)"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("cut      SS-011/8.1.5 /process/capabilities"),
+        "{shown}"
+    );
+
+    // The exceptions it writes are enough, and no more than enough.
+    let exceptions = rig.call(&["policy", "report", "--exceptions"]);
+    let entries = exceptions.ok().replace("\"\" # fill in", "\"test\"");
+    assert!(
+        entries.contains("grant = { capabilities = [\"CHOWN\"] }"),
+        "{entries}"
+    );
+    assert!(
+        entries.contains("scope = { image = \"registry/web:1\" }"),
+        "{entries}"
+    );
+    policy("strict");
+    fs::create_dir_all(rig.path("exceptions.d")).unwrap();
+    fs::write(rig.path("exceptions.d/web.toml"), &entries).unwrap();
+    rig.call(&["policy", "check"]).ok();
+    fs::write(&records, "").unwrap();
+    assert_eq!(rig.through(&spec).code, 0);
+    let again = rig.call(&["policy", "report", "--exceptions"]);
+    assert_eq!(again.ok().replace("\"\" # fill in", "\"test\""), entries);
+
+    // What is refused is on record too, and what is no record is said.
+    fs::write(&records, "not a record\n").unwrap();
+    let mut refused = rig.spec(&["exit", "0"]);
+    refused["process"]["terminal"] = json!(true);
+    let id = unique("refused");
+    assert_eq!(rig.create(&refused, &id).code, 1);
+    let shown = rig.call(&["policy", "report"]);
+    assert!(
+        shown
+            .ok()
+            .contains("/payload (program; the engine names no image): 1 launches, 1 refused"),
+        "{shown:?}"
+    );
+    assert!(
+        shown
+            .out
+            .contains("refused  SS-011/8.4.1 /process/terminal"),
+        "{shown:?}"
+    );
+    assert!(
+        shown.out.contains("warning: line 1 is no launch record"),
+        "{shown:?}"
+    );
+}
+
+#[test]
+fn a_record_that_cannot_be_written_stops_the_launch() {
+    need!(Root);
+    let rig = Rig::new();
+    let policy = "version = 1\nrecords = \"/proc/nowhere/launches.jsonl\"\n";
+    fs::write(rig.path("policy.toml"), policy).unwrap();
+    let id = unique("norecord");
+    let refused = rig.create(&rig.spec(&["exit", "0"]), &id);
+    refused.refused(
+        1,
+        &[
+            "can't write the launch record to",
+            "/proc/nowhere/launches.jsonl",
+        ],
+    );
+    rig.assert_clean(&id);
+}
