@@ -34,7 +34,7 @@ pub fn busybox(host: &Host) -> PathBuf {
     }
     fs::write(root.join("etc/passwd"), "root:x:0:0:root:/:/bin/sh\n").unwrap();
     fs::write(root.join("etc/group"), "root:x:0:\n").unwrap();
-    pack_with(&[&root], &tar);
+    pack(&root, &tar);
     tar
 }
 
@@ -66,7 +66,7 @@ pub fn archive(host: &Host) -> PathBuf {
     )
     .unwrap();
     let tar = host.shared("busybox-oci.tar");
-    pack_with(&[&layout], &tar);
+    pack(&layout, &tar);
     tar
 }
 
@@ -78,12 +78,23 @@ pub fn import(host: &Host, name: &str, tar: &Path, changes: &[&str]) {
     host.call(&words).ok();
 }
 
-/// Folders, one over the other, as a tar.
-pub fn pack_with(layers: &[&Path], tar: &Path) {
+/// A folder as a tar.
+pub fn pack(root: &Path, tar: &Path) {
     let mut command = Command::new("tar");
-    command.args(["--numeric-owner", "-cf", text(tar)]);
-    for layer in layers {
-        command.args(["-C", text(layer), "."]);
-    }
+    command.args(["-C", text(root), "--numeric-owner", "-cf", text(tar), "."]);
     finish(command).ok();
+}
+
+/// A copy of a tree that costs no space; what it is given later must replace files, never write into them.
+pub fn linked(from: &Path, to: &Path) {
+    let copied = |how: &str| {
+        let mut command = Command::new("cp");
+        command.args([how, "--no-target-directory", text(from), text(to)]);
+        finish(command)
+    };
+    // Hard links end at a file system's edge.
+    if copied("-al").code != 0 {
+        let _ = fs::remove_dir_all(to);
+        copied("-a").ok();
+    }
 }
