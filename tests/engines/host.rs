@@ -58,6 +58,7 @@ mount -t tmpfs -o mode=755 tmpfs /run
 mount -t overlay -o "lowerdir=/etc,upperdir=$H/etc,workdir=$H/work" overlay /etc
 mount --bind "$H/lib" /var/lib
 mount --bind "$H/tmp" /var/tmp
+mount -t tmpfs -o mode=755 tmpfs /var/log
 umount -R /sys/fs/cgroup
 if [ -n "$V1" ]; then
     mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup
