@@ -44,6 +44,8 @@ pub struct Bundle {
     pub extras: Extras,
     /// SHA-256 of config.json as read or made, in hex.
     pub digest: String,
+    /// The files behind the paths of hooks on the host, where they exist.
+    pub hook_files: std::collections::BTreeMap<std::path::PathBuf, HookFile>,
 }
 
 /// What a command line can ask and config.json can't.
@@ -65,9 +67,11 @@ pub struct Extras {
     pub io_bps: Option<u64>,
 }
 
+mod hook_files;
 mod load;
 mod pointer;
 mod standalone;
 
+pub use hook_files::HookFile;
 pub use load::{BundleError, MAX_CONFIG, parse};
 pub use standalone::hardened_spec;

@@ -77,6 +77,7 @@ impl Bundle {
             name: request.name.clone(),
             caller: Caller::Standalone,
             root,
+            hook_files: super::hook_files::look(&spec),
             spec,
             extras,
             digest: crate::digest::sha256_hex(&text),

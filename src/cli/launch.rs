@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::paths::HostPath;
 use crate::plan::Plan;
 use crate::policy::{self, Caller, CheckReport, Decision, Policy};
-use crate::report::{self, Failure};
+use crate::report::{self, Failure, Sink};
 use crate::request::{RunRequest, Source};
 use crate::site::{self, Owner};
 use crate::survey::Survey;
@@ -93,7 +93,7 @@ pub(super) fn plan_bundle(global: &Global, bundle: Bundle) -> Result<Planned, Fa
 }
 
 /// `run`.
-pub(super) fn run(global: &Global, args: RunArgs) -> Result<u8, Failure> {
+pub(super) fn run(global: &Global, args: RunArgs, sink: &Sink) -> Result<u8, Failure> {
     let mut words = args.args;
     if args.once {
         words.insert(0, "--once".into());
@@ -107,8 +107,9 @@ pub(super) fn run(global: &Global, args: RunArgs) -> Result<u8, Failure> {
     let planned = plan_bundle(global, bundle)?;
     let context = context(&planned, shown, args.record.as_deref());
     report::warnings(&planned.plan);
-    let ended =
-        container::run(&planned.plan, &context, &store(global)).map_err(Failure::from_container)?;
+    let ended = container::run(&planned.plan, &context, &store(global));
+    context.warnings.take().iter().for_each(|w| sink.warn(w));
+    let ended = ended.map_err(Failure::from_container)?;
     if ended.oom_kills > 0 {
         report::say(&format!(
             "the kernel ended {} process(es) of {} at its memory limit (SS-011/8.1.4); give it more with --memory",
@@ -138,6 +139,7 @@ pub(super) fn context<'a>(
             .collect(),
         record: record.map(RecordTarget::parse),
         requested: planned.requested.clone(),
+        warnings: Default::default(),
     }
 }
 

@@ -281,7 +281,7 @@ pub fn main(argv: Vec<String>) -> u8 {
         Err(error) => return usage(&error, &argv),
     };
     let sink = Sink::new(cli.global.log.clone(), cli.global.log_format == "json");
-    match dispatch(cli) {
+    match dispatch(cli, &sink) {
         Ok(code) => code,
         Err(failure) => sink.report(&failure),
     }
@@ -318,16 +318,16 @@ fn usage(error: &clap::Error, argv: &[String]) -> u8 {
     }
 }
 
-fn dispatch(cli: Cli) -> Result<u8, Failure> {
+fn dispatch(cli: Cli, sink: &Sink) -> Result<u8, Failure> {
     let global = &cli.global;
     match cli.verb {
-        Verb::Run(args) => launch::run(global, args),
+        Verb::Run(args) => launch::run(global, args, sink),
         Verb::Plan(args) => launch::plan(global, args),
-        Verb::Create(args) => oci::create(global, args),
-        Verb::Start(args) => oci::start(global, &args.id),
+        Verb::Create(args) => oci::create(global, args, sink),
+        Verb::Start(args) => oci::start(global, &args.id, sink),
         Verb::State(args) => oci::state(global, &args.id),
         Verb::Kill(args) => oci::kill(global, &args),
-        Verb::Delete(args) => oci::delete(global, &args),
+        Verb::Delete(args) => oci::delete(global, &args, sink),
         Verb::List(args) => oci::list(global, &args),
         Verb::Spec(args) => oci::spec(&args),
         Verb::Features => oci::features(),

@@ -6,13 +6,13 @@ use crate::bundle::{Bundle, Extras, hardened_spec};
 use crate::container::{self, State, Status};
 use crate::paths::HostPath;
 use crate::policy::{Caller, is_name};
-use crate::report::{self, Failure};
+use crate::report::{self, Failure, Sink};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use std::io::Write;
 
 /// `create`.
-pub(super) fn create(global: &Global, args: CreateArgs) -> Result<u8, Failure> {
+pub(super) fn create(global: &Global, args: CreateArgs, sink: &Sink) -> Result<u8, Failure> {
     let fail = |text: &str| Failure::create(text);
     if !is_name(&args.id) {
         return Err(fail(&format!(
@@ -46,19 +46,21 @@ pub(super) fn create(global: &Global, args: CreateArgs) -> Result<u8, Failure> {
         ));
     }
     let context = context(&planned, dir.to_string(), args.record.as_deref());
-    container::create(
+    let created = container::create(
         &planned.plan,
         &context,
         &store(global),
         args.pid_file.as_deref(),
-    )
-    .map_err(|e| Failure::from_container(e).of_create())?;
+    );
+    context.warnings.take().iter().for_each(|w| sink.warn(w));
+    created.map_err(|e| Failure::from_container(e).of_create())?;
     Ok(0)
 }
 
 /// `start`.
-pub(super) fn start(global: &Global, id: &str) -> Result<u8, Failure> {
-    container::start(&store(global), id).map_err(Failure::from_engine)?;
+pub(super) fn start(global: &Global, id: &str, sink: &Sink) -> Result<u8, Failure> {
+    let warnings = container::start(&store(global), id).map_err(Failure::from_engine)?;
+    warnings.iter().for_each(|text| sink.warn(text));
     Ok(0)
 }
 
@@ -111,8 +113,10 @@ pub(super) fn kill(global: &Global, args: &KillArgs) -> Result<u8, Failure> {
 }
 
 /// `delete`.
-pub(super) fn delete(global: &Global, args: &DeleteArgs) -> Result<u8, Failure> {
-    container::delete(&store(global), &args.id, args.force).map_err(Failure::from_engine)?;
+pub(super) fn delete(global: &Global, args: &DeleteArgs, sink: &Sink) -> Result<u8, Failure> {
+    let deleted = container::delete(&store(global), &args.id, args.force);
+    let warnings = deleted.map_err(Failure::from_engine)?;
+    warnings.iter().for_each(|text| sink.warn(text));
     Ok(0)
 }
 

@@ -1,16 +1,18 @@
 //! The one way to a container that waits in front of exec: prepared, launched, verified, recorded.
 
 use super::error::ContainerError;
+use super::hooks;
 use super::janitor::Janitor;
 use super::record::{Identity, LaunchRecord, RecordTarget, controls_of, now};
-use super::store::{Entry, State, start_time};
+use super::store::{Entry, State, Status, start_time};
 use crate::cgroup::{Cgroup, CgroupRecord};
 use crate::controls::ControlId;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::policy::Caller;
-use crate::sandbox::{Created, StartGate, Streams, launch, prepare};
+use crate::sandbox::{Created, Launched, StartGate, Streams, launch, prepare};
 use crate::verify::{self, Verification};
+use std::cell::RefCell;
 
 /// What a launch needs beside the plan, for its record and its state.
 pub struct Context<'a> {
@@ -28,6 +30,22 @@ pub struct Context<'a> {
     pub record: Option<RecordTarget>,
     /// When it was asked for.
     pub requested: String,
+    /// What went wrong without ending the launch; told when it is over.
+    pub warnings: RefCell<Vec<String>>,
+}
+
+impl Context<'_> {
+    pub(super) fn about<'a>(&'a self, plan: &'a Plan) -> hooks::About<'a> {
+        hooks::About {
+            id: &plan.name,
+            bundle: &self.bundle,
+            annotations: &self.annotations,
+        }
+    }
+
+    pub(super) fn warn(&self, warnings: Vec<String>) {
+        self.warnings.borrow_mut().extend(warnings);
+    }
 }
 
 /// A verified container that waits, with its cgroups.
@@ -63,6 +81,11 @@ pub fn build(
             // The first error is the one to tell.
             let _ = cgroup.kill();
             let _ = cgroup.remove();
+            // Whatever the hooks in front of the pivot have set up, those behind the end take down.
+            context.warn(hooks::poststop(
+                &hooks::SavedHooks::of(plan),
+                &context.about(plan),
+            ));
             Err(error)
         }
     }
@@ -84,6 +107,11 @@ fn fill(
 ) -> Result<(Created, State), ContainerError> {
     janitor.cgroup(cgroup.record())?;
     let launched = launch(prepared, cgroup)?;
+    let hooked = hooked(plan, context, &launched);
+    if let Err(error) = hooked {
+        launched.abandon();
+        return Err(error);
+    }
     // While the child locks itself down.
     let about = About {
         plan_digest: plan.digest(),
@@ -110,6 +138,18 @@ fn fill(
     }
 }
 
+/// The stop in front of the pivot, and what startContainer hooks will read.
+fn hooked(plan: &Plan, context: &Context<'_>, launched: &Launched) -> Result<(), ContainerError> {
+    let about = context.about(plan);
+    launched.leave_state(&about.state(Status::Created, launched.pid()))?;
+    if plan.hooks.stops_before_pivot() {
+        launched.built()?;
+        hooks::before_pivot(plan, &about, launched)?;
+        launched.pivot()?;
+    }
+    Ok(())
+}
+
 fn state_of(plan: &Plan, context: &Context<'_>, cgroup: &Cgroup, pid: i32) -> State {
     State {
         layout: 1,
@@ -125,6 +165,7 @@ fn state_of(plan: &Plan, context: &Context<'_>, cgroup: &Cgroup, pid: i32) -> St
         cgroup: cgroup.record(),
         range: plan.namespaces.user.as_ref().and_then(|u| u.range),
         annotations: context.annotations.clone(),
+        hooks: hooks::SavedHooks::of(plan),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::build::{Context, build};
 use super::error::{ContainerError, at};
+use super::hooks;
 use super::janitor::Janitor;
 use super::store::{State, Status, Store};
 use crate::cgroup::Cgroup;
@@ -47,6 +48,8 @@ pub fn create(
             .inspect_err(|_| {
                 let _ = ready.cgroup.kill();
                 let _ = ready.cgroup.remove();
+                let hooks = hooks::SavedHooks::of(plan);
+                context.warn(hooks::poststop(&hooks, &context.about(plan)));
             })
     });
     match made {
@@ -76,8 +79,8 @@ fn write_pid_file(path: Option<&Path>, pid: i32) -> Result<(), ContainerError> {
     at(written, "write the pid file", path)
 }
 
-/// Lets a created container execute its program.
-pub fn start(store: &Store, id: &str) -> Result<(), ContainerError> {
+/// Lets a created container execute its program; the warnings of its poststart hooks.
+pub fn start(store: &Store, id: &str) -> Result<Vec<String>, ContainerError> {
     let entry = store.open(id)?;
     let mut state = entry.state()?.ok_or(ContainerError::Unknown)?;
     match state.status() {
@@ -107,7 +110,7 @@ pub fn start(store: &Store, id: &str) -> Result<(), ContainerError> {
     let _ = report.read_to_end(&mut bytes);
     match exec_failure(&bytes) {
         Some(error) => Err(error.into()),
-        None => Ok(()),
+        None => Ok(hooks::poststart(&state.hooks, &(&state).into(), state.pid)),
     }
 }
 
@@ -145,9 +148,10 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<(), Conta
 }
 
 /// Forgets a stopped or created container; with `force` a running one is killed first and a missing one is no error.
-pub fn delete(store: &Store, id: &str, force: bool) -> Result<(), ContainerError> {
+/// The warnings of its poststop hooks.
+pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<String>, ContainerError> {
     let entry = match store.open(id) {
-        Err(ContainerError::Unknown) if force => return Ok(()),
+        Err(ContainerError::Unknown) if force => return Ok(Vec::new()),
         other => other?,
     };
     let state = match entry.state() {
@@ -155,7 +159,7 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<(), ContainerError
         Err(error) if !force => return Err(error),
         Err(_) => None,
     };
-    if let Some(state) = state {
+    if let Some(state) = &state {
         let status = state.status();
         if status == Status::Running && !force {
             return Err(ContainerError::NotStopped {
@@ -176,5 +180,9 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<(), ContainerError
         cgroup.kill()?;
         cgroup.remove()?;
     }
-    entry.remove()
+    entry.remove()?;
+    Ok(match &state {
+        Some(state) => hooks::poststop(&state.hooks, &state.into()),
+        None => Vec::new(),
+    })
 }

@@ -5,6 +5,7 @@
 
 mod build;
 mod error;
+mod hooks;
 mod janitor;
 mod lifecycle;
 mod record;
@@ -13,6 +14,7 @@ mod store;
 
 pub use build::{Context, Ready, build};
 pub use error::ContainerError;
+pub use hooks::{About, SavedHooks};
 pub use janitor::Janitor;
 pub use lifecycle::{create, delete, kill, start, state};
 pub use record::{Identity, LaunchRecord, RecordTarget, now};

@@ -2,6 +2,7 @@
 
 use super::build::{Context, build};
 use super::error::{ContainerError, sys};
+use super::hooks;
 use super::janitor::Janitor;
 use super::store::{Entry, Store};
 use crate::outcome::Outcome;
@@ -47,31 +48,46 @@ pub fn run(plan: &Plan, context: &Context<'_>, store: &Store) -> Result<Ended, C
     store.prepare(&mut claim)?;
     janitor.state(&claim)?;
     let mut entry = store.take(&claim)?;
-    let ended = run_in(plan, context, &mut entry, &mut janitor, &signals);
+    // Hooks behind the end belong to a container that was there; for one that never was, `build` has run them.
+    let mut built = false;
+    let ended = run_in(
+        plan,
+        context,
+        &mut entry,
+        (&mut janitor, &mut built),
+        &signals,
+    );
     let removed = match entry.relock() {
-        Ok(true) => entry.remove(),
-        // `delete --force` has been here: what has the name now is not ours.
-        Ok(false) => Ok(()),
+        Ok(true) => entry.remove().map(|()| true),
+        // `delete --force` has been here (and ran the last hooks): what has the name now is not ours.
+        Ok(false) => Ok(false),
         Err(error) => Err(error),
     };
     janitor.dismiss();
+    if let (Ok(true), true) = (&removed, built) {
+        let hooks = hooks::SavedHooks::of(plan);
+        context.warn(hooks::poststop(&hooks, &context.about(plan)));
+    }
     let ended = ended?;
-    removed.map(|()| ended)
+    removed.map(|_| ended)
 }
 
 fn run_in(
     plan: &Plan,
     context: &Context<'_>,
     entry: &mut Entry,
-    janitor: &mut Janitor,
+    (janitor, built): (&mut Janitor, &mut bool),
     signals: &SignalFd,
 ) -> Result<Ended, ContainerError> {
     let (streams, relays) = streams()?;
     let ready = build(plan, context, entry, janitor, streams, None)?;
+    *built = true;
     let cgroup = ready.cgroup;
     let outcome = match ready.created.start() {
         Started::Failed(error) => Err(error.into()),
         Started::Running(running) => {
+            let hooks = &ready.state.hooks;
+            context.warn(hooks::poststart(hooks, &context.about(plan), running.pid));
             // `kill`, `delete` and a mistaken `start` must not wait for the program's end.
             entry.unlock();
             wait(&running, signals, relays).inspect_err(|_| {

@@ -88,7 +88,7 @@ pub enum Stdio {
     Inherited,
 }
 
-fn names_only<S: serde::Serializer>(env: &[String], s: S) -> Result<S::Ok, S::Error> {
+pub(super) fn names_only<S: serde::Serializer>(env: &[String], s: S) -> Result<S::Ok, S::Error> {
     s.collect_seq(env.iter().map(|e| e.split('=').next().unwrap_or_default()))
 }
 

@@ -1,6 +1,6 @@
 //! `features`: what this runtime supports, in runtime-spec 1.3's structure, and nothing that it does not.
 
-use crate::policy::CAPABILITY_NAMES;
+use crate::policy::{CAPABILITY_NAMES, HookPoint};
 use serde_json::{Value, json};
 
 /// The structure.
@@ -12,7 +12,7 @@ pub fn features() -> Value {
     json!({
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.3.0",
-        "hooks": [],
+        "hooks": HookPoint::ALL.map(HookPoint::name),
         "mountOptions": [
             "bind", "dev", "exec", "noatime", "nodev", "noexec", "nosuid", "nosymfollow", "rbind", "relatime",
             "ro", "rprivate", "private", "rw", "size", "mode", "uid", "gid", "nr_inodes", "strictatime", "suid", "symfollow"

@@ -3,6 +3,7 @@
 //! On any failure the child is killed and reaped before the error is returned. Called by `container`.
 
 use super::child;
+use super::hook::Door;
 use super::ops::{Op, Slots};
 use super::prepare::{Labels, Maps, Prepared};
 use super::wire::{self, Report, Step};
@@ -33,6 +34,14 @@ pub enum LaunchError {
         tried: String,
         /// What the kernel said.
         errno: Errno,
+    },
+    /// A hook inside ended badly.
+    #[error("the startContainer hook number {number} ended with exit code {code}")]
+    StartHook {
+        /// Which, from 0.
+        number: u16,
+        /// Its exit code; 128 and the number for a signal.
+        code: u16,
     },
     /// The child ended without a word.
     #[error("the child ended during setup without a report ({0})")]
@@ -70,15 +79,68 @@ pub struct Created {
 
 /// A child that is locking itself down: the launcher has time for something else.
 #[must_use]
-pub struct Launched(Created);
+pub struct Launched {
+    created: Created,
+    /// Namespaces of its own, and whether it has taken id 0 of a new user namespace.
+    kinds: i32,
+    become_root: bool,
+    /// Where startContainer hooks read the state from.
+    state: Option<OwnedFd>,
+}
 
 impl Launched {
+    /// Process id, as the launcher sees it.
+    pub fn pid(&self) -> i32 {
+        self.created.pid
+    }
+
+    /// Waits until the mounts stand and the host's root is still there (a plan with hooks in front of the pivot).
+    pub fn built(&self) -> Result<(), LaunchError> {
+        self.created.expect(Step::Built)
+    }
+
+    /// Lets it go on to its pivot.
+    pub fn pivot(&self) -> Result<(), LaunchError> {
+        self.created.tell(wire::PIVOT, &[])
+    }
+
+    /// What startContainer hooks will read; nothing without such hooks.
+    pub fn leave_state(&self, state: &[u8]) -> Result<(), LaunchError> {
+        let Some(file) = &self.state else {
+            return Ok(());
+        };
+        let wrote = process::write(file.as_raw_fd(), state);
+        match at(wrote, "write the state for hooks")? {
+            n if n == state.len() => Ok(()),
+            _ => at(Err(Errno::EIO), "write the state for hooks"),
+        }
+    }
+
+    /// The way into it, for hooks.
+    pub(super) fn door(&self) -> Result<Door, Errno> {
+        let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC;
+        let path = format!("/proc/{}/root", self.created.pid);
+        let root = nix::fcntl::open(path.as_str(), flags, nix::sys::stat::Mode::empty())?;
+        let pidfd = self.created.pidfd.try_clone();
+        Ok(Door {
+            pidfd: pidfd.map_err(|_| Errno::EMFILE)?,
+            kinds: self.kinds,
+            root,
+            become_root: self.become_root,
+        })
+    }
+
+    /// Kills it.
+    pub fn abandon(self) {
+        self.created.abandon();
+    }
+
     /// Waits until it stands in front of exec.
     pub fn ready(self) -> Result<Created, LaunchError> {
-        match self.0.expect(Step::Ready) {
-            Ok(()) => Ok(self.0),
+        match self.created.expect(Step::Ready) {
+            Ok(()) => Ok(self.created),
             Err(error) => {
-                self.0.abandon();
+                self.created.abandon();
                 Err(error)
             }
         }
@@ -112,9 +174,11 @@ fn at<T>(result: Result<T, Errno>, tried: &str) -> Result<T, LaunchError> {
 
 /// Makes the child and gives it all that only the outside can.
 pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, LaunchError> {
-    for (fd, kind) in &prepared.joins {
+    let mut homes = Vec::new();
+    for join in &prepared.joins {
+        homes.push((join.home()?, join.kind));
         at(
-            process::setns(fd.as_fd(), *kind),
+            process::setns(join.fd.as_fd(), join.kind),
             "join a namespace (setns)",
         )?;
     }
@@ -129,7 +193,8 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
         "make a socket pair (socketpair)",
     )?;
     let proof = SingleThreaded::prove().ok_or(LaunchError::Threads)?;
-    prepared.child.ignored_signals = proof.ignored;
+    let kinds = prepared.kinds;
+    let become_root = prepared.child.become_root;
     let side = at(
         process::clone_child(&proof, prepared.clone_flags, cgroup.v2_fd()),
         "make the child with its namespaces (clone3); are user namespaces allowed (user.max_user_namespaces)?",
@@ -137,7 +202,8 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
     let Side::Parent { pid, pidfd } = side else {
         drop(ours);
         let socket = theirs.as_raw_fd();
-        std::mem::forget(theirs);
+        std::mem::forget((theirs, homes));
+        prepared.child.proof = Some(proof);
         child::run(prepared.child, socket)
     };
     drop(theirs);
@@ -154,8 +220,20 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
         received: prepared.child.received,
         oom_score_adj: prepared.oom_score_adj,
     };
-    match outside.serve(&created) {
-        Ok(()) => Ok(Launched(created)),
+    // Only the child was to be in them.
+    let home = homes.iter().rev().try_for_each(|(fd, kind)| {
+        at(
+            process::setns(fd.as_fd(), *kind),
+            "return to a namespace of its own (setns)",
+        )
+    });
+    match home.and_then(|()| outside.serve(&created)) {
+        Ok(()) => Ok(Launched {
+            created,
+            kinds,
+            become_root,
+            state: prepared.child.start_hooks.map(|h| h.state),
+        }),
         Err(error) => {
             created.abandon();
             Err(error)
@@ -328,6 +406,11 @@ impl Labels {
             Step::Limit => of(&self.limits),
             Step::Landlock => of(&self.rules),
             Step::Sysctl => of(&self.sysctl),
+            Step::StartHook if report.errno() == Errno::ECANCELED => {
+                let (number, code) = (report.index >> 8, report.index & 0xff);
+                return LaunchError::StartHook { number, code };
+            }
+            Step::StartHook => format!("number {}", report.index >> 8),
             _ => String::new(),
         };
         let tried = if detail.is_empty() {

@@ -80,15 +80,14 @@ pub fn read_kernel_file(path: impl AsRef<std::path::Path>) -> std::io::Result<St
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Closes every descriptor from 3 on but these.
-pub fn close_all_but(mut keep: [i32; 4]) -> Result<(), Errno> {
+/// Closes every descriptor from `first` on but these, which it sorts.
+pub fn close_all_but(mut first: i32, keep: &mut [i32]) -> Result<(), Errno> {
     keep.sort_unstable();
-    let mut first = 3;
-    for fd in keep.into_iter().filter(|fd| *fd >= 3) {
-        if fd > first {
+    for fd in keep.iter() {
+        if *fd > first {
             close_range(first, fd - 1)?;
         }
-        first = fd + 1;
+        first = first.max(fd + 1);
     }
     close_range(first, i32::MAX)
 }

@@ -73,6 +73,31 @@ pub fn clone_child(
     })
 }
 
+/// A plain copy of this process by clone(2), which filters that know no clone3 allow too.
+pub fn fork_child(_proof: &SingleThreaded) -> Result<Side, Errno> {
+    let mut pidfd: RawFd = -1;
+    // SAFETY: no CLONE_VM and no new stack, so the child has its own copy of both; one thread (the proof), so no
+    // lock is held; the kernel writes one descriptor to `pidfd`, which clone(2) takes in parent_tid's place.
+    let pid = check(unsafe {
+        libc::syscall(
+            libc::SYS_clone,
+            (libc::CLONE_PIDFD | libc::SIGCHLD) as libc::c_long,
+            0 as libc::c_long,
+            &mut pidfd as *mut RawFd,
+            0 as libc::c_long,
+            0 as libc::c_long,
+        )
+    })?;
+    if pid == 0 {
+        return Ok(Side::Child);
+    }
+    Ok(Side::Parent {
+        pid: pid as i32,
+        // SAFETY: the kernel has just handed us this descriptor.
+        pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
+    })
+}
+
 /// `_exit` at once: no destructors, no buffers.
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: never returns, takes a plain integer.
@@ -110,6 +135,19 @@ pub fn exec_fd(fd: RawFd, argv: &ExecStrings, envp: &ExecStrings) -> Errno {
             argv.pointers.as_ptr(),
             envp.pointers.as_ptr(),
             libc::AT_EMPTY_PATH,
+        )
+    };
+    Errno::last()
+}
+
+/// execve(path): returns only on failure.
+pub fn exec_path(path: &CStr, argv: &ExecStrings, envp: &ExecStrings) -> Errno {
+    // SAFETY: the path is NUL-terminated; both arrays are NULL-terminated and point at strings that they own.
+    unsafe {
+        libc::execve(
+            path.as_ptr(),
+            argv.pointers.as_ptr(),
+            envp.pointers.as_ptr(),
         )
     };
     Errno::last()

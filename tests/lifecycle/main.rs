@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod hooks;
 mod killed;
 mod no_allocation;
 mod oci;
@@ -18,6 +19,7 @@ payload!(verb);
 fn verb(verb: &str, args: &[String]) -> Option<i32> {
     match verb {
         "eat" => Some(run::eat(&args[0])),
+        "start-hook" => Some(hooks::start_hook(args)),
         "wait-term" => Some(run::wait_term()),
         _ => no_allocation::verb(verb, args),
     }

@@ -110,13 +110,57 @@ pub struct LsmLabels {
     pub mount: Option<String>,
 }
 
+/// The points of the lifecycle, in their order (runtime-spec, config.md, POSIX-platform Hooks).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HookPoint {
+    /// Namespaces stand, the root is not pivoted; the runtime's namespaces (deprecated, still in use).
+    Prestart,
+    /// The same, right after.
+    CreateRuntime,
+    /// The same moment, in the container's namespaces, the host's root still there.
+    CreateContainer,
+    /// At `start`, inside the container, in front of its program.
+    StartContainer,
+    /// After the program was executed; the runtime's namespaces.
+    Poststart,
+    /// After the container is gone; the runtime's namespaces.
+    Poststop,
+}
+
+impl HookPoint {
+    /// All of them, in order.
+    pub const ALL: [Self; 6] = [
+        Self::Prestart,
+        Self::CreateRuntime,
+        Self::CreateContainer,
+        Self::StartContainer,
+        Self::Poststart,
+        Self::Poststop,
+    ];
+
+    /// Its name in config.json.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prestart => "prestart",
+            Self::CreateRuntime => "createRuntime",
+            Self::CreateContainer => "createContainer",
+            Self::StartContainer => "startContainer",
+            Self::Poststart => "poststart",
+            Self::Poststop => "poststop",
+        }
+    }
+}
+
 /// A program that runs outside at a point of the lifecycle (policy decides which).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Hook {
-    /// The OCI point: "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop".
-    pub point: String,
-    /// Absolute path, owned by root.
+    /// When it runs, and in whose namespaces.
+    pub point: HookPoint,
+    /// Absolute path; inside the container for `startContainer`, on the host otherwise.
     pub path: HostPath,
+    /// The file that was judged, where the path is a link to a running program.
+    pub file: Option<HostPath>,
     /// argv.
     pub args: Vec<String>,
     /// Environment.
