@@ -2,7 +2,7 @@
 
 use super::{Global, LaunchArgs, PlanArgs, RunArgs};
 use crate::bundle::{Bundle, Extras};
-use crate::container::{self, Context, RecordTarget, Store};
+use crate::container::{self, Context, RecordTarget, StopTimeout, Store};
 use crate::host::Host;
 use crate::paths::HostPath;
 use crate::plan::Plan;
@@ -63,6 +63,7 @@ fn request(args: LaunchArgs, name: String, words: Vec<String>) -> Result<RunRequ
         pids: args.pids,
         nofile: args.nofile,
         io: args.io,
+        tty: args.tty,
         labels: args.label,
         args: words,
     })
@@ -105,7 +106,8 @@ pub(super) fn run(global: &Global, args: RunArgs, sink: &Sink) -> Result<u8, Fai
     };
     let bundle = Bundle::standalone(&request).map_err(Failure::from_error)?;
     let planned = plan_bundle(global, bundle)?;
-    let context = context(&planned, shown, args.record.as_deref());
+    let mut context = context(&planned, shown, args.record.as_deref());
+    context.stop_timeout = args.stop_timeout;
     report::warnings(&planned.plan);
     let ended = container::run(&planned.plan, &context, &store(global));
     context.warnings.take().iter().for_each(|w| sink.warn(w));
@@ -139,6 +141,7 @@ pub(super) fn context<'a>(
             .collect(),
         record: record.map(RecordTarget::parse),
         requested: planned.requested.clone(),
+        stop_timeout: StopTimeout::default(),
         warnings: Default::default(),
     }
 }

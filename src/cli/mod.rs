@@ -5,11 +5,13 @@ mod install;
 mod launch;
 mod oci;
 
+use crate::container::StopTimeout;
 use crate::policy::{Secret, Template};
 use crate::report::{self, Failure, Sink};
 use crate::request::{self, Volume};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A hardened container launcher: plans, launches one process, verifies it from outside.
 #[derive(Parser, Debug)]
@@ -132,6 +134,9 @@ pub struct LaunchArgs {
     /// Bytes a second read from, and written to, each disk
     #[arg(long, value_name = "SIZE", value_parser = request::size)]
     pub io: Option<u64>,
+    /// A terminal of its own for the program, shown on yours (an exception for SS-011/8.4.1 has to allow it)
+    #[arg(long, short = 't')]
+    pub tty: bool,
     /// Label, for exceptions' scopes and records
     #[arg(long, value_name = "K=V", value_parser = request::label)]
     pub label: Vec<(String, String)>,
@@ -145,6 +150,9 @@ pub struct RunArgs {
     /// Also append the launch record (one line of JSON) to a file or to an open descriptor
     #[arg(long, value_name = "FILE|FD")]
     record: Option<String>,
+    /// Seconds between a TERM or INT that is handed on and KILL, as `docker stop` waits; or "never"
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = stop_timeout)]
+    stop_timeout: StopTimeout,
     /// With the embedded sample: print and end
     #[arg(long)]
     once: bool,
@@ -267,6 +275,14 @@ pub enum PolicyVerb {
         #[arg(long)]
         json: bool,
     },
+}
+
+fn stop_timeout(text: &str) -> Result<StopTimeout, String> {
+    match text.parse::<u32>() {
+        Ok(seconds) => Ok(StopTimeout::After(Duration::from_secs(seconds.into()))),
+        Err(_) if text == "never" => Ok(StopTimeout::Never),
+        Err(_) => Err("a number of seconds, or never".into()),
+    }
 }
 
 /// The version in the form that engines split: "name version X", then lines "key: value".

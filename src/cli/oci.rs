@@ -3,8 +3,9 @@
 use super::launch::{context, plan_bundle, store};
 use super::{CreateArgs, DeleteArgs, Global, KillArgs, ListArgs, SpecArgs};
 use crate::bundle::{Bundle, Extras, hardened_spec};
-use crate::container::{self, State, Status};
+use crate::container::{self, ConsoleSocket, State, Status};
 use crate::paths::HostPath;
+use crate::plan::process::Stdio;
 use crate::policy::{Caller, is_name};
 use crate::report::{self, Failure, Sink};
 use nix::sys::signal::Signal;
@@ -40,17 +41,28 @@ pub(super) fn create(global: &Global, args: CreateArgs, sink: &Sink) -> Result<u
     let bundle =
         Bundle::load(&dir, &args.id, Caller::Engine, extras).map_err(|e| fail(&e.to_string()))?;
     let planned = plan_bundle(global, bundle).map_err(Failure::of_create)?;
-    if planned.plan.process.terminal.is_none() && args.console_socket.is_some() {
-        return Err(fail(
-            "--console-socket without process.terminal: nothing would be sent to it",
-        ));
-    }
+    let terminal = matches!(planned.plan.process.stdio, Stdio::Terminal(_));
+    let console = match (terminal, &args.console_socket) {
+        (false, None) => None,
+        (false, Some(_)) => {
+            return Err(fail(
+                "--console-socket without process.terminal: nothing would be sent to it",
+            ));
+        }
+        (true, None) => {
+            return Err(fail(
+                "process.terminal without --console-socket: create ends before the program begins, so name the unix socket that takes the terminal",
+            ));
+        }
+        (true, Some(path)) => Some(ConsoleSocket::connect(path).map_err(|e| fail(&e.to_string()))?),
+    };
     let context = context(&planned, dir.to_string(), args.record.as_deref());
     let created = container::create(
         &planned.plan,
         &context,
         &store(global),
         args.pid_file.as_deref(),
+        console,
     );
     context.warnings.take().iter().for_each(|w| sink.warn(w));
     created.map_err(|e| Failure::from_container(e).of_create())?;

@@ -4,6 +4,7 @@ use super::error::ContainerError;
 use super::hooks;
 use super::janitor::Janitor;
 use super::record::{Identity, LaunchRecord, RecordTarget, controls_of, now};
+use super::signals::StopTimeout;
 use super::store::{Entry, State, Status, start_time};
 use crate::cgroup::{Cgroup, CgroupRecord};
 use crate::controls::ControlId;
@@ -30,6 +31,8 @@ pub struct Context<'a> {
     pub record: Option<RecordTarget>,
     /// When it was asked for.
     pub requested: String,
+    /// How long the program may take to end (`run`).
+    pub stop_timeout: StopTimeout,
     /// What went wrong without ending the launch; told when it is over.
     pub warnings: RefCell<Vec<String>>,
 }

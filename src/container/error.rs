@@ -1,5 +1,6 @@
 //! Errors of the lifecycle. The texts that engines match on stand here, word for word (runc's).
 
+use super::terminal::TerminalError;
 use crate::cgroup::CgroupError;
 use crate::sandbox::{HookError, LaunchError, PrepareError};
 use crate::verify::{Difference, VerifyError};
@@ -83,6 +84,9 @@ pub enum ContainerError {
         /// What became of it.
         why: HookError,
     },
+    /// The terminal.
+    #[error(transparent)]
+    Terminal(#[from] TerminalError),
     /// Verification found differences: nothing of the image has run.
     #[error("the container was not as planned, so it was killed before its program ran: {}", list(.0))]
     Different(Vec<Difference>),

@@ -5,6 +5,7 @@ use super::error::{ContainerError, at};
 use super::hooks;
 use super::janitor::Janitor;
 use super::store::{State, Status, Store};
+use super::terminal::ConsoleSocket;
 use crate::cgroup::Cgroup;
 use crate::plan::Plan;
 use crate::sandbox::{StartGate, exec_failure};
@@ -12,7 +13,7 @@ use crate::sys::process;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 /// Makes a container that waits for `start`; the launcher may end then.
@@ -21,6 +22,7 @@ pub fn create(
     context: &Context<'_>,
     store: &Store,
     pid_file: Option<&Path>,
+    console: Option<ConsoleSocket>,
 ) -> Result<State, ContainerError> {
     let mut janitor = Janitor::start()?;
     let mut claim = store.reserve(&plan.name)?;
@@ -42,7 +44,14 @@ pub fn create(
             Some(gate),
         )?;
         let pid = ready.created.pid;
-        let held = ready.created.hold().map_err(ContainerError::from);
+        let handed = hand_over(console, ready.created.take_terminal());
+        let held = match handed {
+            Ok(()) => ready.created.hold().map_err(ContainerError::from),
+            Err(error) => {
+                ready.created.abandon();
+                Err(error)
+            }
+        };
         held.and_then(|_| write_pid_file(pid_file, pid))
             .map(|()| ready.state)
             .inspect_err(|_| {
@@ -66,6 +75,17 @@ pub fn create(
             janitor.dismiss();
             Err(error)
         }
+    }
+}
+
+/// The terminal's master goes to whoever listens, and is nobody else's.
+fn hand_over(
+    console: Option<ConsoleSocket>,
+    master: Option<OwnedFd>,
+) -> Result<(), ContainerError> {
+    match (console, master) {
+        (Some(console), Some(master)) => Ok(console.send(&master)?),
+        _ => Ok(()),
     }
 }
 

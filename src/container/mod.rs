@@ -10,7 +10,10 @@ mod janitor;
 mod lifecycle;
 mod record;
 mod run;
+mod signals;
 mod store;
+mod streams;
+mod terminal;
 
 pub use build::{Context, Ready, build};
 pub use error::ContainerError;
@@ -19,4 +22,6 @@ pub use janitor::Janitor;
 pub use lifecycle::{create, delete, kill, start, state};
 pub use record::{Identity, LaunchRecord, RecordTarget, now};
 pub use run::{Ended, run};
+pub use signals::StopTimeout;
 pub use store::{Claim, Entry, Gate, State, Status, Store};
+pub use terminal::{ConsoleSocket, TerminalError};

@@ -211,10 +211,6 @@ fn unsupported(grant: &Grant, host: &Host) -> Result<(), PlanError> {
         let what = "joining a user or mount namespace is not supported: leave its path out".into();
         return refuse("/linux/namespaces", what);
     }
-    if grant.process.terminal.is_some() {
-        let what = "terminals are not supported, with or without an exception: set it to false";
-        return refuse("/process/terminal", what.into());
-    }
     let labels = [
         ("/process/apparmorProfile", &grant.lsm.apparmor),
         ("/process/selinuxLabel", &grant.lsm.selinux),

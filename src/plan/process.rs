@@ -5,7 +5,8 @@ use super::{Lack, Line, PlanError, Weight};
 use crate::controls::ControlId;
 use crate::host::{Host, Privilege};
 use crate::paths::GuestPath;
-use crate::policy::{Caller, Exec, Grant, NamespaceKind, Rlimit, Template, Terminal};
+pub use crate::policy::Terminal;
+use crate::policy::{Caller, Exec, Grant, NamespaceKind, Rlimit, Template};
 use crate::survey::Program;
 use serde::Serialize;
 
@@ -43,9 +44,6 @@ pub struct ProcessPlan {
     pub speculation: Speculation,
     /// Standard streams.
     pub stdio: Stdio,
-    /// A terminal, by exception.
-    #[serde(skip)]
-    pub terminal: Option<Terminal>,
 }
 
 /// When PR_SET_DUMPABLE 0 is set.
@@ -86,6 +84,8 @@ pub enum Stdio {
     NoTerminal,
     /// As inherited from the engine.
     Inherited,
+    /// To a terminal of the container's own, by exception: controlling, on /dev/console too, its master outside.
+    Terminal(Terminal),
 }
 
 pub(super) fn names_only<S: serde::Serializer>(env: &[String], s: S) -> Result<S::Ok, S::Error> {
@@ -149,11 +149,11 @@ pub(super) fn plan(
             Template::Compat => Speculation::AsHost,
             _ => Speculation::ForceDisabled,
         },
-        stdio: match grant.caller {
-            Caller::Standalone => Stdio::NoTerminal,
-            Caller::Engine => Stdio::Inherited,
+        stdio: match (asked.terminal, grant.caller) {
+            (Some(terminal), _) => Stdio::Terminal(terminal),
+            (None, Caller::Standalone) => Stdio::NoTerminal,
+            (None, Caller::Engine) => Stdio::Inherited,
         },
-        terminal: asked.terminal,
     })
 }
 
@@ -239,6 +239,14 @@ impl ProcessPlan {
                 }
             })
             .collect();
+        if let Stdio::Terminal(size) = self.stdio {
+            let size = match (size.rows, size.columns) {
+                (0, 0) => "as large as the one outside".to_string(),
+                (rows, columns) => format!("{rows} rows, {columns} columns"),
+            };
+            let text = format!("one of its own, controlling, {size}");
+            out.push(Line::new("terminal", text, &[ControlId::S8_4_1]));
+        }
         out.push(Line::new(
             "rlimits",
             limits.join(", "),

@@ -7,6 +7,7 @@ use super::lockdown;
 use super::ops::Slots;
 use super::prepare::ChildWork;
 use super::start_hooks;
+use super::terminal;
 use super::wire::{self, Report, Step};
 use crate::plan::process::Dumpable;
 use crate::sys::fs::{
@@ -63,6 +64,7 @@ fn recipe(work: &mut ChildWork, socket: RawFd) -> Result<std::convert::Infallibl
     kernel_parameters(work)?; // while we are still the host's root in name, which vm.* asks for
     become_root(work)?; // so that what is made below belongs to the container's root
     mounts(work)?; // everything detached is attached before there is a way to look at it
+    terminal(work, socket)?; // of the container's own devpts, by a path that no image can have changed since
     hooks_outside(work, socket)?; // the last moment at which both roots can be named
     pivot(work)?; // from here on no host path can be named
     names_and_loopback(work)?; // need the namespaces' capabilities, which go soon
@@ -109,7 +111,9 @@ fn receive_mounts(work: &mut ChildWork, socket: RawFd) -> Done {
     let mut filled = 0;
     let mut fds = [-1; socket::MOST];
     loop {
-        let Some((word, count)) = receive_fds(socket, &mut fds).during(Step::Receive)? else {
+        let mut word = [0u8];
+        let received = receive_fds(socket, &mut word, &mut fds).during(Step::Receive)?;
+        let Some((_, count)) = received else {
             process::exit_now(125) // the launcher is gone
         };
         for fd in fds.iter().take(count) {
@@ -124,7 +128,7 @@ fn receive_mounts(work: &mut ChildWork, socket: RawFd) -> Done {
             work.slots.put(slot, fd).during(Step::Receive)?;
             filled += 1;
         }
-        match word {
+        match word[0] {
             wire::MOUNTS => {}
             wire::GO if filled == work.received.len() => return Ok(()),
             _ => return Err(Failed(Step::Receive, 0, Errno::EPROTO)),
@@ -181,6 +185,16 @@ fn mounts(work: &mut ChildWork) -> Done {
     for (index, op) in work.ops.iter().enumerate() {
         op.run(&mut work.slots, None)
             .during_nth(Step::Mount, index)?;
+    }
+    Ok(())
+}
+
+fn terminal(work: &mut ChildWork, socket: RawFd) -> Done {
+    if let Some(size) = work.terminal {
+        // The launcher's socket stays open until exec.
+        let socket = std::mem::ManuallyDrop::new(process::own(socket));
+        let own = terminal::open(&work.slots, size, work.uid, socket.as_fd())?;
+        work.own_terminal = Some(own);
     }
     Ok(())
 }
@@ -280,6 +294,9 @@ fn program(work: &ChildWork) -> Done {
 }
 
 fn streams(work: &ChildWork) -> Done {
+    if let Some(own) = &work.own_terminal {
+        return terminal::take(own);
+    }
     for (number, stream) in work.stdio.iter().enumerate() {
         if let Some(fd) = stream {
             dup_to_stdio(fd.as_fd(), number as i32).during(Step::Stdio)?;

@@ -10,6 +10,7 @@ mod ops;
 mod parent;
 mod prepare;
 mod start_hooks;
+mod terminal;
 mod wire;
 
 pub use hook::run as run_hook;

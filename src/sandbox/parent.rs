@@ -9,11 +9,12 @@ use super::prepare::{Labels, Maps, Prepared};
 use super::wire::{self, Report, Step};
 use crate::cgroup::{Cgroup, CgroupError};
 use crate::sys::process::{self, Side, SingleThreaded};
-use crate::sys::socket::{self, send_fds};
+use crate::sys::socket::{self, receive_fds, send_fds};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Why there is no container.
@@ -75,6 +76,7 @@ pub struct Created {
     pub pidfd: OwnedFd,
     socket: OwnedFd,
     labels: Labels,
+    terminal: RefCell<Option<OwnedFd>>,
 }
 
 /// A child that is locking itself down: the launcher has time for something else.
@@ -212,6 +214,7 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
         pidfd,
         socket: ours,
         labels: prepared.labels,
+        terminal: RefCell::new(None),
     };
     let outside = Outside {
         user: prepared.user,
@@ -311,7 +314,7 @@ fn map_ids(pid: i32, maps: &Maps) -> Result<OwnedFd, LaunchError> {
 
 impl Created {
     fn tell(&self, word: u8, fds: &[BorrowedFd<'_>]) -> Result<(), LaunchError> {
-        match send_fds(self.socket.as_fd(), word, fds) {
+        match send_fds(self.socket.as_fd(), &[word], fds) {
             // The child has gone: its last report says why.
             Err(Errno::EPIPE | Errno::ECONNRESET) => self.expect(Step::Ready),
             other => at(other, "talk to the child (sendmsg)"),
@@ -319,20 +322,39 @@ impl Created {
     }
 
     fn expect(&self, wanted: Step) -> Result<(), LaunchError> {
-        match self.hear()? {
-            Some(report) if report.step == wanted && report.errno == 0 => Ok(()),
-            Some(report) => Err(self.labels.sentence(report)),
-            None => Err(LaunchError::Silent(self.ending())),
+        loop {
+            match self.hear()? {
+                Some(report) if report.step == wanted && report.errno == 0 => return Ok(()),
+                Some(report) if report.step == Step::Terminal && report.errno == 0 => {}
+                Some(report) => return Err(self.labels.sentence(report)),
+                None => return Err(LaunchError::Silent(self.ending())),
+            }
         }
+    }
+
+    /// The master of the program's terminal, once.
+    pub fn take_terminal(&self) -> Option<OwnedFd> {
+        self.terminal.take()
     }
 
     /// The next report; `None` when the child's end is closed.
     fn hear(&self) -> Result<Option<Report>, LaunchError> {
         let mut bytes = [0u8; 8];
+        let mut fds = [-1; socket::MOST];
         loop {
-            match process::read(self.socket.as_raw_fd(), &mut bytes) {
-                Ok(0) | Err(Errno::ECONNRESET) => return Ok(None),
-                Ok(n) => return Ok(Report::parse(&bytes[..n])),
+            match receive_fds(self.socket.as_raw_fd(), &mut bytes, &mut fds) {
+                Ok(None) | Err(Errno::ECONNRESET) => return Ok(None),
+                Ok(Some((n, count))) => {
+                    let report = Report::parse(&bytes[..n]);
+                    for fd in fds.iter().take(count) {
+                        // The kernel has just made this descriptor for us alone.
+                        let fd = process::own(*fd);
+                        if report.is_some_and(|r| r.step == Step::Terminal) {
+                            self.terminal.replace(Some(fd));
+                        }
+                    }
+                    return Ok(report);
+                }
                 Err(Errno::EINTR) => {}
                 Err(errno) => return at(Err(errno), "hear from the child (read)"),
             }

@@ -14,7 +14,7 @@ use crate::plan::NamespaceKind;
 use crate::plan::Plan;
 use crate::plan::namespaces::MapWriter;
 use crate::plan::network::Loopback;
-use crate::plan::process::{Dumpable, ParentDeath, Speculation, Stdio};
+use crate::plan::process::{Dumpable, ParentDeath, Speculation, Stdio, Terminal};
 use crate::plan::seccomp::Mdwe;
 use crate::sys::process::{ExecStrings, SingleThreaded};
 pub(super) use namespaces::Join;
@@ -85,6 +85,9 @@ pub(super) struct ChildWork {
     pub(super) dumpable: Dumpable,
     pub(super) parent_death: bool,
     pub(super) stdio: [Option<OwnedFd>; 3],
+    /// The terminal to be made, and the program's end once it is.
+    pub(super) terminal: Option<Terminal>,
+    pub(super) own_terminal: Option<OwnedFd>,
     pub(super) gate: Option<StartGate>,
 }
 
@@ -252,6 +255,11 @@ pub fn prepare(
         dumpable: process.dumpable,
         parent_death: process.parent_death == ParentDeath::Kill,
         stdio,
+        terminal: match process.stdio {
+            Stdio::Terminal(size) => Some(size),
+            _ => None,
+        },
+        own_terminal: None,
         gate,
     };
     debug_assert!(process.stdio == Stdio::NoTerminal || child.stdio.iter().all(Option::is_none));

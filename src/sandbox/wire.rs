@@ -4,6 +4,7 @@
 //! launcher                              child
 //!    |-- Mounts + descriptors --------->|   as often as needed
 //!    |-- Go ---------------------------->|   ids mapped, cgroups joined
+//!    |<--- Report::Terminal + descriptor |   with a terminal only: its master
 //!    |<------------------- Report::Built |   with hooks only: the mounts stand, the host's root is still there
 //!    |-- Pivot ------------------------->|   prestart, createRuntime and createContainer hooks have run
 //!    |<------------------- Report::Ready |   locked down; or the step that failed
@@ -92,7 +93,8 @@ steps! {
     Wait = "wait for the word to start",
     StartHook = "run a startContainer hook",
     Exec = "execute the program (execveat)",
-    Terminal = "make the terminal",
+    Terminal = "make a terminal in the container's own devpts (open /dev/pts/ptmx, ioctl)",
+    Console = "bind the terminal on /dev/console (open_tree, move_mount)",
 }
 
 impl Report {

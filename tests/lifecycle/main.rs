@@ -12,6 +12,7 @@ mod oci;
 mod record;
 mod rootless;
 mod run;
+mod terminal;
 
 payload!(verb);
 
@@ -20,6 +21,8 @@ fn verb(verb: &str, args: &[String]) -> Option<i32> {
     match verb {
         "eat" => Some(run::eat(&args[0])),
         "start-hook" => Some(hooks::start_hook(args)),
+        "tty" => Some(terminal::tty()),
+        "ignore-term" => Some(run::ignore_term()),
         "wait-term" => Some(run::wait_term()),
         _ => no_allocation::verb(verb, args),
     }

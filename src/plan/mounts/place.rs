@@ -23,6 +23,13 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Whether something is mounted there, without a link on the way.
+    pub(super) fn has(&self, target: &GuestPath, is: fn(&What) -> bool) -> bool {
+        self.steps
+            .iter()
+            .any(|s| s.target == *target && is(&s.what))
+    }
+
     /// Who can do what only the host's rights allow.
     pub(super) fn privileged(&self) -> By {
         self.by
@@ -89,7 +96,7 @@ impl<'a> Builder<'a> {
                 Some(crate::survey::Source::Present(node)) if node.kind != Kind::Dir => Kind::File,
                 _ => Kind::Dir,
             },
-            What::EmptyFile | What::Sample => Kind::File,
+            What::EmptyFile | What::Sample | What::Console => Kind::File,
             _ => Kind::Dir,
         }
     }
