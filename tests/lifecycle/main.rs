@@ -7,6 +7,7 @@ mod support;
 
 mod hooks;
 mod killed;
+mod links;
 mod no_allocation;
 mod oci;
 mod record;

@@ -146,6 +146,14 @@ impl<'a> Builder<'a> {
                 self.root.skeleton.hold(target, kind);
                 Ok(target.clone())
             }
+            Target::Dangling { at } => {
+                no_kernel_place_through_a_link(target, &at, pointer)?;
+                if let Some(index) = self.owner(&at) {
+                    return self.place_in_step(index, &at, kind, pointer);
+                }
+                self.root.skeleton.hold(&at, kind);
+                Ok(at)
+            }
             Target::Present { at, kind: found } => {
                 check_kind(target, kind, found, pointer)?;
                 if at != *target {
