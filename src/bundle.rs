@@ -65,6 +65,19 @@ pub struct Extras {
     pub systemd_cgroup: bool,
     /// A size for io, bytes a second (`--io`).
     pub io_bps: Option<u64>,
+    /// Open descriptors that are to be handed on (`--preserve-fds`), and what they are.
+    pub descriptors: Vec<(i32, DescriptorKind)>,
+    /// How many of them, the first ones, come from socket activation (LISTEN_FDS).
+    pub listen_fds: usize,
+}
+
+/// What an open descriptor leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DescriptorKind {
+    /// A folder: a way out of any root (CVE-2024-21626).
+    Dir,
+    /// Everything else.
+    Other,
 }
 
 mod hook_files;

@@ -52,6 +52,7 @@ impl Bundle {
             idmapped: request.volumes.iter().map(|v| v.target.clone()).collect(),
             systemd_cgroup: false,
             io_bps: request.io,
+            ..Extras::default()
         };
         let (mut spec, root) = match &request.source {
             Source::Bundle(dir) => {

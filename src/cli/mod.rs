@@ -201,7 +201,7 @@ pub struct CreateArgs {
     /// Accepted: every container has a session keyring of its own
     #[arg(long)]
     no_new_keyring: bool,
-    /// Hand on descriptors 3 to 2+N (refused unless 0)
+    /// Hand on descriptors 3 to 2+N (the template compat only)
     #[arg(long, value_name = "N", default_value_t = 0)]
     preserve_fds: u32,
     /// Also append the launch record (one line of JSON) to a file or to an open descriptor

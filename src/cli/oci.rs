@@ -2,7 +2,7 @@
 
 use super::launch::{context, plan_bundle, store};
 use super::{CreateArgs, DeleteArgs, Global, KillArgs, ListArgs, SpecArgs};
-use crate::bundle::{Bundle, Extras, hardened_spec};
+use crate::bundle::{Bundle, DescriptorKind, Extras, hardened_spec};
 use crate::container::{self, ConsoleSocket, State, Status};
 use crate::paths::HostPath;
 use crate::plan::process::Stdio;
@@ -26,16 +26,15 @@ pub(super) fn create(global: &Global, args: CreateArgs, sink: &Sink) -> Result<u
             "--no-pivot: refused, since without pivot_root the host's root stays reachable (SS-011/8.4.5)",
         ));
     }
-    if args.preserve_fds > 0 {
-        return Err(fail(
-            "--preserve-fds: refused, since no descriptor of the host may enter the container (SS-011/8.1.3): permission denied",
-        ));
-    }
+    // First of all: what we open ourselves must not be taken for the caller's.
+    let (descriptors, listen_fds) = descriptors(args.preserve_fds).map_err(|e| fail(&e))?;
     let dir = std::path::absolute(&args.bundle)
         .map(HostPath::trusted)
         .map_err(|e| fail(&e.to_string()))?;
     let extras = Extras {
         systemd_cgroup: global.systemd_cgroup,
+        descriptors,
+        listen_fds,
         ..Extras::default()
     };
     let bundle =
@@ -67,6 +66,27 @@ pub(super) fn create(global: &Global, args: CreateArgs, sink: &Sink) -> Result<u
     context.warnings.take().iter().for_each(|w| sink.warn(w));
     created.map_err(|e| Failure::from_container(e).of_create())?;
     Ok(0)
+}
+
+/// Descriptors 3 to 2+N, those of LISTEN_FDS first: (number, what it is), and how many of LISTEN_FDS.
+fn descriptors(preserve: u32) -> Result<(Vec<(i32, DescriptorKind)>, usize), String> {
+    let own = std::process::id().to_string();
+    let for_us = std::env::var("LISTEN_PID").is_ok_and(|pid| pid == own);
+    let listen = std::env::var("LISTEN_FDS").ok().filter(|_| for_us);
+    let listen = listen.and_then(|n| n.parse::<u16>().ok()).unwrap_or(0);
+    let last = preserve.checked_add(3 + u32::from(listen));
+    let last = last
+        .and_then(|n| i32::try_from(n).ok())
+        .ok_or("--preserve-fds: no process has so many descriptors")?;
+    let look = |number: i32| match std::fs::metadata(format!("/proc/self/fd/{number}")) {
+        Ok(meta) if meta.is_dir() => Ok((number, DescriptorKind::Dir)),
+        Ok(_) => Ok((number, DescriptorKind::Other)),
+        Err(_) => Err(format!(
+            "--preserve-fds {preserve}: descriptor {number} is not open; open it, or hand on fewer"
+        )),
+    };
+    let all = (3..last).map(look).collect::<Result<_, _>>()?;
+    Ok((all, listen.into()))
 }
 
 /// `start`.

@@ -44,6 +44,8 @@ pub struct ProcessPlan {
     pub speculation: Speculation,
     /// Standard streams.
     pub stdio: Stdio,
+    /// Descriptors of the caller's that stay open beside them.
+    pub descriptors: Vec<i32>,
 }
 
 /// When PR_SET_DUMPABLE 0 is set.
@@ -149,12 +151,24 @@ pub(super) fn plan(
             Template::Compat => Speculation::AsHost,
             _ => Speculation::ForceDisabled,
         },
+        descriptors: descriptors(&asked.descriptors, exec_fd)?,
         stdio: match (asked.terminal, grant.caller) {
             (Some(terminal), _) => Stdio::Terminal(terminal),
             (None, Caller::Standalone) => Stdio::NoTerminal,
             (None, Caller::Engine) => Stdio::Inherited,
         },
     })
+}
+
+/// All of them below the limit of open files, whose number the program's own descriptor has.
+fn descriptors(asked: &[i32], exec_fd: u32) -> Result<Vec<i32>, PlanError> {
+    match asked.iter().find(|n| **n >= exec_fd as i32) {
+        None => Ok(asked.to_vec()),
+        Some(number) => Err(PlanError::Value {
+            pointer: "--preserve-fds".into(),
+            what: format!("descriptor {number} lies above the limit of open files, {exec_fd}"),
+        }),
+    }
 }
 
 /// Cut down to the launcher's own hard limits where they can't be raised. The descriptor limit stays one below,
@@ -239,6 +253,11 @@ impl ProcessPlan {
                 }
             })
             .collect();
+        if !self.descriptors.is_empty() {
+            let all: Vec<String> = self.descriptors.iter().map(i32::to_string).collect();
+            let text = format!("{} of the caller's stay open", all.join(" "));
+            out.push(Line::new("descriptors", text, &[ControlId::S8_1_3]));
+        }
         if let Stdio::Terminal(size) = self.stdio {
             let size = match (size.rows, size.columns) {
                 (0, 0) => "as large as the one outside".to_string(),

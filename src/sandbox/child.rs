@@ -5,13 +5,13 @@
 
 use super::lockdown;
 use super::ops::Slots;
-use super::prepare::ChildWork;
+use super::prepare::{ChildWork, OWN_DESCRIPTORS};
 use super::start_hooks;
 use super::terminal;
 use super::wire::{self, Report, Step};
 use crate::plan::process::Dumpable;
 use crate::sys::fs::{
-    Resolve, close_all_but, dup_to, dup_to_stdio, fchdir, loopback_up, open_in_root,
+    Resolve, close_all_but, dup_to, dup_to_stdio, fchdir, loopback_up, open_in_root, survive_exec,
 };
 use crate::sys::mount::{mount_id, pivot_root_here, umount_here};
 use crate::sys::process::{self, prctl};
@@ -316,7 +316,7 @@ fn working_directory(cwd: &OwnedFd) -> Done {
     Ok(())
 }
 
-fn close_the_rest(work: &ChildWork, socket: RawFd) -> Done {
+fn close_the_rest(work: &mut ChildWork, socket: RawFd) -> Done {
     let gate = work.gate.as_ref();
     let go = gate.map_or(-1, |g| g.go.as_raw_fd());
     let report = gate.map_or(-1, |g| g.report.as_raw_fd());
@@ -324,8 +324,12 @@ fn close_the_rest(work: &ChildWork, socket: RawFd) -> Done {
         .start_hooks
         .as_ref()
         .map_or(-1, |h| h.state.as_raw_fd());
-    let mut keep = [socket, work.exec_fd, go, report, state];
-    close_all_but(3, &mut keep).during(Step::Close)
+    let own: [RawFd; OWN_DESCRIPTORS] = [socket, work.exec_fd, go, report, state];
+    for fd in work.keep.iter().take(work.preserved) {
+        survive_exec(*fd).during(Step::Close)?;
+    }
+    work.keep.extend_from_slice(&own); // there is room
+    close_all_but(3, &mut work.keep).during(Step::Close)
 }
 
 /// Says that all is locked, then waits for the word: at the socket, or at the gate for a later `start`.

@@ -85,11 +85,18 @@ pub(super) struct ChildWork {
     pub(super) dumpable: Dumpable,
     pub(super) parent_death: bool,
     pub(super) stdio: [Option<OwnedFd>; 3],
+    /// Descriptors that stay open: the caller's, with room for the launch's own.
+    pub(super) keep: Vec<i32>,
+    /// How many of them are the caller's.
+    pub(super) preserved: usize,
     /// The terminal to be made, and the program's end once it is.
     pub(super) terminal: Option<Terminal>,
     pub(super) own_terminal: Option<OwnedFd>,
     pub(super) gate: Option<StartGate>,
 }
+
+/// Descriptors that the child needs for itself until exec: socket, program, both ends of the gate, the hooks' state.
+pub(super) const OWN_DESCRIPTORS: usize = 5;
 
 /// The five sets, bounding aside.
 pub(super) struct CapSets {
@@ -255,6 +262,12 @@ pub fn prepare(
         dumpable: process.dumpable,
         parent_death: process.parent_death == ParentDeath::Kill,
         stdio,
+        keep: {
+            let mut keep = process.descriptors.clone();
+            keep.reserve_exact(OWN_DESCRIPTORS);
+            keep
+        },
+        preserved: process.descriptors.len(),
         terminal: match process.stdio {
             Stdio::Terminal(size) => Some(size),
             _ => None,

@@ -113,6 +113,12 @@ pub fn cloexec_from(first: u32) -> Result<(), Errno> {
     .map(drop)
 }
 
+/// Takes close-on-exec away from a descriptor that the caller is to keep.
+pub fn survive_exec(fd: i32) -> Result<(), Errno> {
+    // SAFETY: plain integers; nothing is closed.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFD, 0) as libc::c_long }).map(drop)
+}
+
 /// Duplicates `fd` to the number `to`, close-on-exec. Whatever had that number is closed.
 pub fn dup_to(fd: BorrowedFd<'_>, to: i32) -> Result<(), Errno> {
     // SAFETY: `to` is chosen by the plan above every descriptor that anything owns, or is one of 0, 1, 2.

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod descriptors;
 mod hooks;
 mod killed;
 mod links;
@@ -23,6 +24,7 @@ fn verb(verb: &str, args: &[String]) -> Option<i32> {
         "eat" => Some(run::eat(&args[0])),
         "start-hook" => Some(hooks::start_hook(args)),
         "tty" => Some(terminal::tty()),
+        "open-files" => Some(descriptors::open_files()),
         "ignore-term" => Some(run::ignore_term()),
         "wait-term" => Some(run::wait_term()),
         _ => no_allocation::verb(verb, args),

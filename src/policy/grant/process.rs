@@ -28,6 +28,8 @@ pub struct Process {
     pub rlimits: Vec<Rlimit>,
     /// A terminal, by exception only.
     pub terminal: Option<Terminal>,
+    /// Descriptors of the caller's that stay open.
+    pub descriptors: Vec<i32>,
 }
 
 /// Size of a terminal.

@@ -274,6 +274,7 @@ fn nothing(bundle: &Bundle) -> Grant {
             oom_score_adj: None,
             rlimits: Vec::new(),
             terminal: None,
+            descriptors: Vec::new(),
         },
         exec: Exec::Once,
         exec_verb: None,
