@@ -3,7 +3,7 @@
 use super::launch::{context, plan_bundle, store};
 use super::{CreateArgs, DeleteArgs, Global, KillArgs, ListArgs, SpecArgs};
 use crate::bundle::{Bundle, DescriptorKind, Extras, hardened_spec};
-use crate::container::{self, ConsoleSocket, State, Status};
+use crate::container::{self, Receiver, State, Status};
 use crate::paths::HostPath;
 use crate::plan::process::Stdio;
 use crate::policy::{Caller, is_name};
@@ -53,7 +53,7 @@ pub(super) fn create(global: &Global, args: CreateArgs, sink: &Sink) -> Result<u
                 "process.terminal without --console-socket: create ends before the program begins, so name the unix socket that takes the terminal",
             ));
         }
-        (true, Some(path)) => Some(ConsoleSocket::connect(path).map_err(|e| fail(&e.to_string()))?),
+        (true, Some(path)) => Some(Receiver::console(path).map_err(|e| fail(&e.to_string()))?),
     };
     let context = context(&planned, dir.to_string(), args.record.as_deref());
     let created = container::create(

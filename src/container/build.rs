@@ -3,6 +3,7 @@
 use super::error::ContainerError;
 use super::hooks;
 use super::janitor::Janitor;
+use super::receiver::Receiver;
 use super::record::{Identity, LaunchRecord, RecordTarget, controls_of, now};
 use super::signals::StopTimeout;
 use super::store::{Entry, State, Status, start_time};
@@ -109,6 +110,10 @@ fn fill(
     cgroup: &Cgroup,
 ) -> Result<(Created, State), ContainerError> {
     janitor.cgroup(cgroup.record())?;
+    let agent = plan.seccomp.listener.as_ref();
+    let agent = agent
+        .map(|l| Receiver::agent(l.path.as_path()))
+        .transpose()?;
     let launched = launch(prepared, cgroup)?;
     let hooked = hooked(plan, context, &launched);
     if let Err(error) = hooked {
@@ -127,6 +132,9 @@ fn fill(
             record(plan, context, entry, &verification, (created.pid, about))?;
             if !verification.differences.is_empty() {
                 return Err(ContainerError::Different(verification.differences));
+            }
+            if let (Some(agent), Some(listener)) = (&agent, created.take_listener()) {
+                agent.send(&process_state(plan, context, created.pid), &listener)?;
             }
             let state = state_of(plan, context, cgroup, created.pid);
             entry.save(&state)?;
@@ -151,6 +159,20 @@ fn hooked(plan: &Plan, context: &Context<'_>, launched: &Launched) -> Result<(),
         launched.pivot()?;
     }
     Ok(())
+}
+
+/// What a seccomp agent is told with the listener (runtime-spec, config-linux.md, containerProcessState).
+fn process_state(plan: &Plan, context: &Context<'_>, pid: i32) -> Vec<u8> {
+    let state = context.about(plan).state(Status::Creating, pid);
+    let metadata = plan.seccomp.listener.as_ref().map(|l| l.metadata.as_str());
+    let all = serde_json::json!({
+        "ociVersion": "1.3.0",
+        "fds": ["seccompFd"],
+        "pid": pid,
+        "metadata": metadata.unwrap_or_default(),
+        "state": serde_json::from_slice::<serde_json::Value>(&state).unwrap_or_default(),
+    });
+    serde_json::to_vec(&all).unwrap_or_default()
 }
 
 fn state_of(plan: &Plan, context: &Context<'_>, cgroup: &Cgroup, pid: i32) -> State {

@@ -1,5 +1,6 @@
 //! Errors of the lifecycle. The texts that engines match on stand here, word for word (runc's).
 
+use super::receiver::ReceiverError;
 use super::terminal::TerminalError;
 use crate::cgroup::CgroupError;
 use crate::sandbox::{HookError, LaunchError, PrepareError};
@@ -87,6 +88,9 @@ pub enum ContainerError {
     /// The terminal.
     #[error(transparent)]
     Terminal(#[from] TerminalError),
+    /// Somebody who was to take a descriptor.
+    #[error(transparent)]
+    Receiver(#[from] ReceiverError),
     /// Verification found differences: nothing of the image has run.
     #[error("the container was not as planned, so it was killed before its program ran: {}", list(.0))]
     Different(Vec<Difference>),

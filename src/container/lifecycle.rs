@@ -4,8 +4,9 @@ use super::build::{Context, build};
 use super::error::{ContainerError, at};
 use super::hooks;
 use super::janitor::Janitor;
+use super::receiver::Receiver;
 use super::store::{State, Status, Store};
-use super::terminal::ConsoleSocket;
+use super::terminal::hand_over;
 use crate::cgroup::Cgroup;
 use crate::plan::Plan;
 use crate::sandbox::{StartGate, exec_failure};
@@ -13,7 +14,7 @@ use crate::sys::process;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 /// Makes a container that waits for `start`; the launcher may end then.
@@ -22,7 +23,7 @@ pub fn create(
     context: &Context<'_>,
     store: &Store,
     pid_file: Option<&Path>,
-    console: Option<ConsoleSocket>,
+    console: Option<Receiver>,
 ) -> Result<State, ContainerError> {
     let mut janitor = Janitor::start()?;
     let mut claim = store.reserve(&plan.name)?;
@@ -44,7 +45,10 @@ pub fn create(
             Some(gate),
         )?;
         let pid = ready.created.pid;
-        let handed = hand_over(console, ready.created.take_terminal());
+        let handed = match (&console, ready.created.take_terminal()) {
+            (Some(console), Some(master)) => hand_over(console, &master),
+            _ => Ok(()),
+        };
         let held = match handed {
             Ok(()) => ready.created.hold().map_err(ContainerError::from),
             Err(error) => {
@@ -75,17 +79,6 @@ pub fn create(
             janitor.dismiss();
             Err(error)
         }
-    }
-}
-
-/// The terminal's master goes to whoever listens, and is nobody else's.
-fn hand_over(
-    console: Option<ConsoleSocket>,
-    master: Option<OwnedFd>,
-) -> Result<(), ContainerError> {
-    match (console, master) {
-        (Some(console), Some(master)) => Ok(console.send(&master)?),
-        _ => Ok(()),
     }
 }
 

@@ -1,108 +1,32 @@
 //! The outer side of a program's terminal: handed to an engine's console socket, or shown on the caller's own.
 
+use super::error::ContainerError;
+use super::receiver::Receiver;
 use crate::sys::process;
-use crate::sys::socket::send_fds;
 use crate::sys::terminal;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-/// Why a terminal could not be handed over or shown.
+/// Why a terminal could not be named or shown.
 #[derive(Debug, thiserror::Error)]
-pub enum TerminalError {
-    /// The console socket.
-    #[error("can't {tried} the console socket {path}: {}{}", errno.desc(), hint(*errno))]
-    Console {
-        /// What was tried.
-        tried: &'static str,
-        /// Which.
-        path: String,
-        /// What the kernel said.
-        errno: Errno,
-    },
-    /// The caller's terminal, or the program's.
-    #[error("can't {tried}: {}", errno.desc())]
-    Sys {
-        /// What was tried.
-        tried: &'static str,
-        /// What the kernel said.
-        errno: Errno,
-    },
+#[error("can't {tried}: {}", errno.desc())]
+pub struct TerminalError {
+    /// What was tried.
+    pub tried: &'static str,
+    /// What the kernel said.
+    pub errno: Errno,
 }
 
-fn hint(errno: Errno) -> &'static str {
-    match errno {
-        Errno::ENOENT => " (the one who asks for the terminal has to listen there first)",
-        Errno::ECONNREFUSED => " (is it a socket, and does somebody listen there?)",
-        Errno::EPROTOTYPE => " (it has to be a stream socket)",
-        Errno::EAGAIN => " (nobody accepts there)",
-        _ => "",
-    }
-}
-
-/// How long a full socket is tried again.
-const FULL: Duration = Duration::from_secs(2);
-
-/// Where an engine waits for the terminal's master; connected before anything else is done.
-pub struct ConsoleSocket {
-    socket: OwnedFd,
-    path: PathBuf,
-}
-
-impl ConsoleSocket {
-    /// Connects to it.
-    pub fn connect(path: &Path) -> Result<Self, TerminalError> {
-        let fail = |tried, errno| TerminalError::Console {
-            tried,
-            path: path.display().to_string(),
-            errno,
-        };
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)
-            .map_err(|e| fail("make a socket for", e))?;
-        // An address takes 107 bytes: a longer path goes by way of its folder.
-        let folder = std::fs::File::open(path.parent().unwrap_or(Path::new("/")));
-        let short = match (&folder, path.file_name()) {
-            (Ok(folder), Some(name)) if path.as_os_str().len() > 100 => {
-                PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name)
-            }
-            _ => path.to_path_buf(),
-        };
-        let address = UnixAddr::new(&short).map_err(|e| fail("name", e))?;
-        let begun = Instant::now();
-        loop {
-            match connect(socket.as_raw_fd(), &address) {
-                Ok(()) => break,
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) if begun.elapsed() < FULL => {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                Err(errno) => return Err(fail("connect to", errno)),
-            }
-        }
-        Ok(Self {
-            socket,
-            path: path.to_path_buf(),
-        })
-    }
-
-    /// One message: the master, and the name of the other end.
-    pub fn send(&self, master: &OwnedFd) -> Result<(), TerminalError> {
-        let number = terminal::number(master.as_fd());
-        let name = number.map(|n| format!("/dev/pts/{n}"));
-        let sent =
-            name.and_then(|name| send_fds(self.socket.as_fd(), name.as_bytes(), &[master.as_fd()]));
-        sent.map_err(|errno| TerminalError::Console {
-            tried: "send the terminal to",
-            path: self.path.display().to_string(),
-            errno,
-        })
-    }
+/// Sends a terminal's master to an engine's console socket: one message, with the name of the other end.
+pub(super) fn hand_over(console: &Receiver, master: &OwnedFd) -> Result<(), ContainerError> {
+    let number = terminal::number(master.as_fd()).map_err(|errno| TerminalError {
+        tried: "name the program's terminal (ioctl)",
+        errno,
+    })?;
+    Ok(console.send(format!("/dev/pts/{number}").as_bytes(), master)?)
 }
 
 /// The caller's terminal in raw mode, for as long as this lives.
@@ -117,7 +41,7 @@ impl Raw {
         if !std::io::IsTerminal::is_terminal(&stdin) {
             return Ok(None);
         }
-        let fail = |errno| TerminalError::Sys {
+        let fail = |errno| TerminalError {
             tried: "set the terminal to raw mode (tcsetattr)",
             errno,
         };
@@ -159,11 +83,9 @@ const END_OF_INPUT: u8 = 4;
 
 impl Proxy {
     pub(super) fn new(master: OwnedFd) -> Result<Self, TerminalError> {
-        fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|errno| {
-            TerminalError::Sys {
-                tried: "watch the program's terminal (fcntl)",
-                errno,
-            }
+        fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|errno| TerminalError {
+            tried: "watch the program's terminal (fcntl)",
+            errno,
         })?;
         let proxy = Self {
             master,

@@ -81,7 +81,7 @@ fn recipe(work: &mut ChildWork, socket: RawFd) -> Result<std::convert::Infallibl
     lockdown::last_limit(work)?; // the program's descriptor is now the first that can't be made again
     lockdown::parent_death(work)?; // after the ids: changing them clears it
     close_the_rest(work, socket)?; // no descriptor of a host folder is left, close-on-exec or not
-    lockdown::filters(work)?; // last: the rest needs read, write, prctl, execveat and exit alone
+    lockdown::filters(work, socket)?; // last: the rest needs read, write, prctl, execveat and exit alone
     wait(work, socket)?; // verified from outside in the meantime
     hooks_inside(work)?; // the image's own programs: after verification, behind the filters
     Err(Failed(Step::Exec, 0, execute(work)))

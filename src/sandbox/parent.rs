@@ -77,6 +77,7 @@ pub struct Created {
     socket: OwnedFd,
     labels: Labels,
     terminal: RefCell<Option<OwnedFd>>,
+    listener: RefCell<Option<OwnedFd>>,
 }
 
 /// A child that is locking itself down: the launcher has time for something else.
@@ -215,6 +216,7 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
         socket: ours,
         labels: prepared.labels,
         terminal: RefCell::new(None),
+        listener: RefCell::new(None),
     };
     let outside = Outside {
         user: prepared.user,
@@ -317,7 +319,7 @@ impl Created {
         match send_fds(self.socket.as_fd(), &[word], fds) {
             // The child has gone: its last report says why.
             Err(Errno::EPIPE | Errno::ECONNRESET) => self.expect(Step::Ready),
-            other => at(other, "talk to the child (sendmsg)"),
+            other => at(other, "talk to the child (sendmsg)").map(drop),
         }
     }
 
@@ -325,7 +327,7 @@ impl Created {
         loop {
             match self.hear()? {
                 Some(report) if report.step == wanted && report.errno == 0 => return Ok(()),
-                Some(report) if report.step == Step::Terminal && report.errno == 0 => {}
+                Some(report) if report.is_gift() => {}
                 Some(report) => return Err(self.labels.sentence(report)),
                 None => return Err(LaunchError::Silent(self.ending())),
             }
@@ -335,6 +337,11 @@ impl Created {
     /// The master of the program's terminal, once.
     pub fn take_terminal(&self) -> Option<OwnedFd> {
         self.terminal.take()
+    }
+
+    /// The listener of its system calls, once.
+    pub fn take_listener(&self) -> Option<OwnedFd> {
+        self.listener.take()
     }
 
     /// The next report; `None` when the child's end is closed.
@@ -349,9 +356,11 @@ impl Created {
                     for fd in fds.iter().take(count) {
                         // The kernel has just made this descriptor for us alone.
                         let fd = process::own(*fd);
-                        if report.is_some_and(|r| r.step == Step::Terminal) {
-                            self.terminal.replace(Some(fd));
-                        }
+                        match report.map(|r| r.step) {
+                            Some(Step::Terminal) => self.terminal.replace(Some(fd)),
+                            Some(Step::Listener) => self.listener.replace(Some(fd)),
+                            _ => None,
+                        };
                     }
                     return Ok(report);
                 }

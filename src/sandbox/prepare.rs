@@ -81,7 +81,8 @@ pub(super) struct ChildWork {
     pub(super) mdwe: bool,
     pub(super) speculation: bool,
     pub(super) landlock: Option<Landlock>,
-    pub(super) filters: Vec<Vec<seccompiler::sock_filter>>,
+    /// (program, flags).
+    pub(super) filters: Vec<(Vec<seccompiler::sock_filter>, u64)>,
     pub(super) dumpable: Dumpable,
     pub(super) parent_death: bool,
     pub(super) stdio: [Option<OwnedFd>; 3],
@@ -257,7 +258,7 @@ pub fn prepare(
             .seccomp
             .filters
             .iter()
-            .map(|f| f.program.to_bpf())
+            .map(|f| (f.program.to_bpf(), f.flags))
             .collect(),
         dumpable: process.dumpable,
         parent_death: process.parent_death == ParentDeath::Kill,

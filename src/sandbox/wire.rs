@@ -7,6 +7,7 @@
 //!    |<--- Report::Terminal + descriptor |   with a terminal only: its master
 //!    |<------------------- Report::Built |   with hooks only: the mounts stand, the host's root is still there
 //!    |-- Pivot ------------------------->|   prestart, createRuntime and createContainer hooks have run
+//!    |<--- Report::Listener + descriptor |   with a seccomp listener only
 //!    |<------------------- Report::Ready |   locked down; or the step that failed
 //!    |   reads /proc/PID, compares       |
 //!    |-- Exec -------------------------->|   run: executes; the socket closes by itself
@@ -90,6 +91,7 @@ steps! {
     Stdio = "connect the standard streams (dup2)",
     Close = "close what it no longer needs (close_range)",
     Seccomp = "load the system call filter (seccomp)",
+    Listener = "send the listener of its system calls to the launcher (sendmsg)",
     Wait = "wait for the word to start",
     StartHook = "run a startContainer hook",
     Exec = "execute the program (execveat)",
@@ -105,6 +107,11 @@ impl Report {
             index: 0,
             errno: 0,
         }
+    }
+
+    /// A descriptor for the launcher came with it, and the child goes on.
+    pub fn is_gift(self) -> bool {
+        matches!(self.step, Step::Terminal | Step::Listener) && self.errno == 0
     }
 
     /// As sent.

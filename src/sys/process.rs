@@ -168,8 +168,12 @@ pub fn join_new_keyring(name: &CStr) -> Result<(), Errno> {
         .map(drop)
 }
 
-/// Loads a seccomp filter for this thread.
-pub fn seccomp_load(filter: &[seccompiler::sock_filter], flags: u64) -> Result<(), Errno> {
+/// Loads a seccomp filter for this thread; its listener, if the flags ask for one (Linux 5.0).
+pub fn seccomp_load(
+    filter: &[seccompiler::sock_filter],
+    flags: u64,
+) -> Result<Option<OwnedFd>, Errno> {
+    const NEW_LISTENER: u64 = 1 << 3;
     #[repr(C)]
     struct Fprog {
         len: u16,
@@ -180,15 +184,16 @@ pub fn seccomp_load(filter: &[seccompiler::sock_filter], flags: u64) -> Result<(
         filter: filter.as_ptr(),
     };
     // SAFETY: `program` describes a slice that outlives the call; the kernel copies it.
-    check(unsafe {
+    let fd = check(unsafe {
         libc::syscall(
             libc::SYS_seccomp,
             libc::SECCOMP_SET_MODE_FILTER as libc::c_long,
             flags as libc::c_long,
             &program as *const Fprog,
         )
-    })
-    .map(drop)
+    })?;
+    // SAFETY: with this flag the kernel answers with a new descriptor, which nobody else has.
+    Ok((flags & NEW_LISTENER != 0).then(|| unsafe { OwnedFd::from_raw_fd(fd as i32) }))
 }
 
 /// Sends a signal to the process behind a pidfd.

@@ -12,8 +12,12 @@ const SPACE: usize = 16 + MOST * 4 + 8;
 #[repr(C, align(8))]
 struct Control([u8; SPACE]);
 
-/// Sends some bytes and up to [`MOST`] descriptors, as one message.
-pub fn send_fds(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+/// Sends some bytes and up to [`MOST`] descriptors, as one message; how many bytes (a stream may take fewer).
+pub fn send_fds(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    fds: &[BorrowedFd<'_>],
+) -> Result<usize, Errno> {
     if fds.len() > MOST {
         return Err(Errno::EINVAL);
     }
@@ -42,7 +46,7 @@ pub fn send_fds(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) ->
             }
         }
         check(libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_NOSIGNAL) as libc::c_long)
-            .map(drop)
+            .map(|n| n as usize)
     }
 }
 

@@ -9,6 +9,7 @@ mod descriptors;
 mod hooks;
 mod killed;
 mod links;
+mod listener;
 mod no_allocation;
 mod oci;
 mod record;
@@ -25,6 +26,7 @@ fn verb(verb: &str, args: &[String]) -> Option<i32> {
         "start-hook" => Some(hooks::start_hook(args)),
         "tty" => Some(terminal::tty()),
         "open-files" => Some(descriptors::open_files()),
+        "make-dir" => Some(listener::make_dir()),
         "ignore-term" => Some(run::ignore_term()),
         "wait-term" => Some(run::wait_term()),
         _ => no_allocation::verb(verb, args),

@@ -99,6 +99,33 @@ pub struct SeccompGrant {
     /// The request's own profile: it can only restrict further.
     #[serde(skip)]
     pub requested: Option<seccomp::Profile>,
+    /// How that profile is loaded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<FilterFlag>,
+    /// Who answers its calls with SCMP_ACT_NOTIFY.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listener: Option<Listener>,
+}
+
+/// Flags of seccomp(2) that change what a filter does to one thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FilterFlag {
+    /// What is not allowed is logged (Linux 4.14).
+    Log,
+    /// No mitigation of speculative store bypass comes with it (Linux 4.17).
+    SpecAllow,
+    /// A call that waits for the listener can be interrupted by fatal signals only (Linux 5.19).
+    WaitKillable,
+}
+
+/// An agent outside that decides on system calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Listener {
+    /// Its unix socket.
+    pub path: HostPath,
+    /// Passed on to it.
+    pub metadata: String,
 }
 
 /// Labels of Linux security modules, carried only where the module is active.

@@ -284,6 +284,8 @@ fn nothing(bundle: &Bundle) -> Grant {
             template: Some(Template::Default),
             groups: Vec::new(),
             requested: None,
+            flags: Vec::new(),
+            listener: None,
         },
         namespaces: Vec::new(),
         ids: Ids::Host,
