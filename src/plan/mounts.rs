@@ -228,6 +228,7 @@ impl Step {
         .collect();
         let controls: &'static [ControlId] = match self.what {
             What::Secrets { .. } => &[ControlId::S8_2_2],
+            What::Console => &[ControlId::S8_4_1],
             What::Proc { .. } | What::Dev { .. } => &[ControlId::S8_4_4, ControlId::S8_5_1],
             _ => &[ControlId::S8_4_7, ControlId::S8_4_8],
         };

@@ -221,6 +221,10 @@ impl SeccompPlan {
                 ControlId::S8_4_8,
             ],
         )];
+        if let Some(listener) = &self.listener {
+            let text = format!("an agent at {} answers notified calls", listener.path);
+            out.push(Line::new("listener", text, &[ControlId::S8_1_4]));
+        }
         out.push(Line::new(
             "memory",
             match self.write_execute {
