@@ -44,6 +44,8 @@ pub struct Bundle {
     pub extras: Extras,
     /// SHA-256 of config.json as read or made, in hex.
     pub digest: String,
+    /// The files behind the paths of hooks on the host, where they exist.
+    pub hook_files: std::collections::BTreeMap<std::path::PathBuf, HookFile>,
 }
 
 /// What a command line can ask and config.json can't.
@@ -63,11 +65,26 @@ pub struct Extras {
     pub systemd_cgroup: bool,
     /// A size for io, bytes a second (`--io`).
     pub io_bps: Option<u64>,
+    /// Open descriptors that are to be handed on (`--preserve-fds`), and what they are.
+    pub descriptors: Vec<(i32, DescriptorKind)>,
+    /// How many of them, the first ones, come from socket activation (LISTEN_FDS).
+    pub listen_fds: usize,
 }
 
+/// What an open descriptor leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DescriptorKind {
+    /// A folder: a way out of any root (CVE-2024-21626).
+    Dir,
+    /// Everything else.
+    Other,
+}
+
+mod hook_files;
 mod load;
 mod pointer;
 mod standalone;
 
+pub use hook_files::HookFile;
 pub use load::{BundleError, MAX_CONFIG, parse};
 pub use standalone::hardened_spec;

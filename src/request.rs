@@ -64,6 +64,8 @@ pub struct RunRequest {
     pub nofile: Option<u64>,
     /// `--io`, bytes a second.
     pub io: Option<u64>,
+    /// `--tty`.
+    pub tty: bool,
     /// `--label K=V`.
     pub labels: Vec<(String, String)>,
     /// The program and its arguments.

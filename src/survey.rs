@@ -16,6 +16,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 pub use program::{Program, ProgramError, Shape};
 
+mod link;
 mod program;
 
 /// Facts about the bundle's files.
@@ -70,6 +71,11 @@ pub enum Target {
         at: GuestPath,
         /// What it is.
         kind: Kind,
+    },
+    /// Not there, and a symbolic link on the way says that it would be at `at`.
+    Dangling {
+        /// Resolved path; the last parts of it don't exist.
+        at: GuestPath,
     },
     /// Can't be looked up (a magic link, a loop, no permission): errno as text.
     Blocked(String),
@@ -282,28 +288,13 @@ impl View<'_> {
             .and_then(|fd| Ok((resolved(root, &fd)?, node(&fd)?.kind)));
         match opened {
             Ok((at, kind)) => Target::Present { at, kind },
-            Err(Errno::ENOENT) if !self.is_dangling(root, path) => Target::Missing,
-            Err(Errno::ENOENT) => Target::Blocked("a symbolic link that leads nowhere".into()),
+            Err(Errno::ENOENT) => match link::would_be(root, path) {
+                Ok(at) if at == *path => Target::Missing,
+                Ok(at) => Target::Dangling { at },
+                Err(errno) => Target::Blocked(errno.desc().into()),
+            },
             Err(errno) => Target::Blocked(errno.desc().into()),
         }
-    }
-
-    /// Whether some component of a missing path is a link to nowhere: nothing may be made behind it.
-    fn is_dangling(&self, root: &OwnedFd, path: &GuestPath) -> bool {
-        let mut at = path.clone();
-        while at != GuestPath::root() {
-            let Ok(text) = CString::new(at.relative()) else {
-                return true;
-            };
-            let flags = libc::O_PATH | libc::O_NOFOLLOW;
-            if open_in_root(root.as_fd(), &text, flags, 0, Resolve::InRoot).is_ok() {
-                // The nearest thing that exists: a link here is what the lookup failed on.
-                return open_in_root(root.as_fd(), &text, libc::O_PATH, 0, Resolve::InRoot)
-                    .is_err();
-            }
-            at = at.parent();
-        }
-        false
     }
 }
 

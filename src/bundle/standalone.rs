@@ -52,6 +52,7 @@ impl Bundle {
             idmapped: request.volumes.iter().map(|v| v.target.clone()).collect(),
             systemd_cgroup: false,
             io_bps: request.io,
+            ..Extras::default()
         };
         let (mut spec, root) = match &request.source {
             Source::Bundle(dir) => {
@@ -77,6 +78,7 @@ impl Bundle {
             name: request.name.clone(),
             caller: Caller::Standalone,
             root,
+            hook_files: super::hook_files::look(&spec),
             spec,
             extras,
             digest: crate::digest::sha256_hex(&text),
@@ -136,8 +138,15 @@ fn ask(spec: &mut Spec, request: &RunRequest) {
             env.push(asked.clone());
         }
         process.set_env(Some(env));
+        if request.tty {
+            process.set_terminal(Some(true));
+        }
     }
     let mut mounts = spec.mounts().clone().unwrap_or_default();
+    let pts = std::path::Path::new("/dev/pts");
+    if request.tty && !mounts.iter().any(|m| m.destination() == pts) {
+        mounts.push(devpts(pts));
+    }
     let memory = request.tmpfs.iter().map(|(at, size)| tmpfs(at, *size));
     let mut flags: Vec<Mount> = memory.chain(request.volumes.iter().map(bind)).collect();
     // Flags have no order between them: what lies below another's target must not be covered by it.
@@ -150,6 +159,16 @@ fn ask(spec: &mut Spec, request: &RunRequest) {
         labels.extend(request.labels.iter().cloned());
         spec.set_annotations(Some(labels));
     }
+}
+
+fn devpts(target: &std::path::Path) -> Mount {
+    let mut mount = Mount::default();
+    mount.set_destination(target.into());
+    mount.set_typ(Some("devpts".into()));
+    mount.set_source(Some("devpts".into()));
+    let options = ["nosuid", "noexec", "newinstance"].map(String::from);
+    mount.set_options(Some(options.to_vec()));
+    mount
 }
 
 fn tmpfs(target: &GuestPath, size: u64) -> Mount {

@@ -5,11 +5,13 @@ mod install;
 mod launch;
 mod oci;
 
+use crate::container::StopTimeout;
 use crate::policy::{Secret, Template};
 use crate::report::{self, Failure, Sink};
 use crate::request::{self, Volume};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A hardened container launcher: plans, launches one process, verifies it from outside.
 #[derive(Parser, Debug)]
@@ -132,6 +134,9 @@ pub struct LaunchArgs {
     /// Bytes a second read from, and written to, each disk
     #[arg(long, value_name = "SIZE", value_parser = request::size)]
     pub io: Option<u64>,
+    /// A terminal of its own for the program, shown on yours (an exception for SS-011/8.4.1 has to allow it)
+    #[arg(long, short = 't')]
+    pub tty: bool,
     /// Label, for exceptions' scopes and records
     #[arg(long, value_name = "K=V", value_parser = request::label)]
     pub label: Vec<(String, String)>,
@@ -145,6 +150,9 @@ pub struct RunArgs {
     /// Also append the launch record (one line of JSON) to a file or to an open descriptor
     #[arg(long, value_name = "FILE|FD")]
     record: Option<String>,
+    /// Seconds between a TERM or INT that is handed on and KILL, as `docker stop` waits; or "never"
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = stop_timeout)]
+    stop_timeout: StopTimeout,
     /// With the embedded sample: print and end
     #[arg(long)]
     once: bool,
@@ -193,7 +201,7 @@ pub struct CreateArgs {
     /// Accepted: every container has a session keyring of its own
     #[arg(long)]
     no_new_keyring: bool,
-    /// Hand on descriptors 3 to 2+N (refused unless 0)
+    /// Hand on descriptors 3 to 2+N (the template compat only)
     #[arg(long, value_name = "N", default_value_t = 0)]
     preserve_fds: u32,
     /// Also append the launch record (one line of JSON) to a file or to an open descriptor
@@ -285,6 +293,14 @@ pub struct ReportArgs {
     json: bool,
 }
 
+fn stop_timeout(text: &str) -> Result<StopTimeout, String> {
+    match text.parse::<u32>() {
+        Ok(seconds) => Ok(StopTimeout::After(Duration::from_secs(seconds.into()))),
+        Err(_) if text == "never" => Ok(StopTimeout::Never),
+        Err(_) => Err("a number of seconds, or never".into()),
+    }
+}
+
 /// The version in the form that engines split: "name version X", then lines "key: value".
 fn version() -> &'static str {
     concat!(env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0")
@@ -297,7 +313,7 @@ pub fn main(argv: Vec<String>) -> u8 {
         Err(error) => return usage(&error, &argv),
     };
     let sink = Sink::new(cli.global.log.clone(), cli.global.log_format == "json");
-    match dispatch(cli) {
+    match dispatch(cli, &sink) {
         Ok(code) => code,
         Err(failure) => sink.report(&failure),
     }
@@ -334,16 +350,16 @@ fn usage(error: &clap::Error, argv: &[String]) -> u8 {
     }
 }
 
-fn dispatch(cli: Cli) -> Result<u8, Failure> {
+fn dispatch(cli: Cli, sink: &Sink) -> Result<u8, Failure> {
     let global = &cli.global;
     match cli.verb {
-        Verb::Run(args) => launch::run(global, args),
+        Verb::Run(args) => launch::run(global, args, sink),
         Verb::Plan(args) => launch::plan(global, args),
-        Verb::Create(args) => oci::create(global, args),
-        Verb::Start(args) => oci::start(global, &args.id),
+        Verb::Create(args) => oci::create(global, args, sink),
+        Verb::Start(args) => oci::start(global, &args.id, sink),
         Verb::State(args) => oci::state(global, &args.id),
         Verb::Kill(args) => oci::kill(global, &args),
-        Verb::Delete(args) => oci::delete(global, &args),
+        Verb::Delete(args) => oci::delete(global, &args, sink),
         Verb::List(args) => oci::list(global, &args),
         Verb::Spec(args) => oci::spec(&args),
         Verb::Features => oci::features(),

@@ -1,7 +1,9 @@
 //! Errors of the lifecycle. The texts that engines match on stand here, word for word (runc's).
 
+use super::receiver::ReceiverError;
+use super::terminal::TerminalError;
 use crate::cgroup::CgroupError;
-use crate::sandbox::{LaunchError, PrepareError};
+use crate::sandbox::{HookError, LaunchError, PrepareError};
 use crate::verify::{Difference, VerifyError};
 use nix::errno::Errno;
 
@@ -73,6 +75,22 @@ pub enum ContainerError {
     /// Verification could not be done.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// A hook in front of the program.
+    #[error("the {point} hook {path:?}: {why}")]
+    Hook {
+        /// Its point.
+        point: &'static str,
+        /// Its program.
+        path: String,
+        /// What became of it.
+        why: HookError,
+    },
+    /// The terminal.
+    #[error(transparent)]
+    Terminal(#[from] TerminalError),
+    /// Somebody who was to take a descriptor.
+    #[error(transparent)]
+    Receiver(#[from] ReceiverError),
     /// Verification found differences: nothing of the image has run.
     #[error("the container was not as planned, so it was killed before its program ran: {}", list(.0))]
     Different(Vec<Difference>),

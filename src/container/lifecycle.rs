@@ -2,8 +2,11 @@
 
 use super::build::{Context, build};
 use super::error::{ContainerError, at};
+use super::hooks;
 use super::janitor::Janitor;
+use super::receiver::Receiver;
 use super::store::{State, Status, Store};
+use super::terminal::hand_over;
 use crate::cgroup::Cgroup;
 use crate::plan::Plan;
 use crate::sandbox::{StartGate, exec_failure};
@@ -20,6 +23,7 @@ pub fn create(
     context: &Context<'_>,
     store: &Store,
     pid_file: Option<&Path>,
+    console: Option<Receiver>,
 ) -> Result<State, ContainerError> {
     let mut janitor = Janitor::start()?;
     let mut claim = store.reserve(&plan.name)?;
@@ -41,12 +45,24 @@ pub fn create(
             Some(gate),
         )?;
         let pid = ready.created.pid;
-        let held = ready.created.hold().map_err(ContainerError::from);
+        let handed = match (&console, ready.created.take_terminal()) {
+            (Some(console), Some(master)) => hand_over(console, &master),
+            _ => Ok(()),
+        };
+        let held = match handed {
+            Ok(()) => ready.created.hold().map_err(ContainerError::from),
+            Err(error) => {
+                ready.created.abandon();
+                Err(error)
+            }
+        };
         held.and_then(|_| write_pid_file(pid_file, pid))
             .map(|()| ready.state)
             .inspect_err(|_| {
                 let _ = ready.cgroup.kill();
                 let _ = ready.cgroup.remove();
+                let hooks = hooks::SavedHooks::of(plan);
+                context.warn(hooks::poststop(&hooks, &context.about(plan)));
             })
     });
     match made {
@@ -76,8 +92,8 @@ fn write_pid_file(path: Option<&Path>, pid: i32) -> Result<(), ContainerError> {
     at(written, "write the pid file", path)
 }
 
-/// Lets a created container execute its program.
-pub fn start(store: &Store, id: &str) -> Result<(), ContainerError> {
+/// Lets a created container execute its program; the warnings of its poststart hooks.
+pub fn start(store: &Store, id: &str) -> Result<Vec<String>, ContainerError> {
     let entry = store.open(id)?;
     let mut state = entry.state()?.ok_or(ContainerError::Unknown)?;
     match state.status() {
@@ -107,7 +123,7 @@ pub fn start(store: &Store, id: &str) -> Result<(), ContainerError> {
     let _ = report.read_to_end(&mut bytes);
     match exec_failure(&bytes) {
         Some(error) => Err(error.into()),
-        None => Ok(()),
+        None => Ok(hooks::poststart(&state.hooks, &(&state).into(), state.pid)),
     }
 }
 
@@ -145,9 +161,10 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<(), Conta
 }
 
 /// Forgets a stopped or created container; with `force` a running one is killed first and a missing one is no error.
-pub fn delete(store: &Store, id: &str, force: bool) -> Result<(), ContainerError> {
+/// The warnings of its poststop hooks.
+pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<String>, ContainerError> {
     let entry = match store.open(id) {
-        Err(ContainerError::Unknown) if force => return Ok(()),
+        Err(ContainerError::Unknown) if force => return Ok(Vec::new()),
         other => other?,
     };
     let state = match entry.state() {
@@ -155,7 +172,7 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<(), ContainerError
         Err(error) if !force => return Err(error),
         Err(_) => None,
     };
-    if let Some(state) = state {
+    if let Some(state) = &state {
         let status = state.status();
         if status == Status::Running && !force {
             return Err(ContainerError::NotStopped {
@@ -176,5 +193,9 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<(), ContainerError
         cgroup.kill()?;
         cgroup.remove()?;
     }
-    entry.remove()
+    entry.remove()?;
+    Ok(match &state {
+        Some(state) => hooks::poststop(&state.hooks, &state.into()),
+        None => Vec::new(),
+    })
 }

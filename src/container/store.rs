@@ -1,6 +1,7 @@
 //! The state folder: one folder a container, closed to everybody else, each file written whole or not at all.
 
 use super::error::{ContainerError, at};
+use super::hooks::SavedHooks;
 use crate::cgroup::CgroupRecord;
 use crate::policy::is_name;
 use nix::errno::Errno;
@@ -41,6 +42,9 @@ pub struct State {
     pub range: Option<u32>,
     /// Labels.
     pub annotations: BTreeMap<String, String>,
+    /// Hooks that are still to run.
+    #[serde(default, skip_serializing_if = "SavedHooks::is_empty")]
+    pub hooks: SavedHooks,
 }
 
 /// A container's status as the runtime-spec names it.

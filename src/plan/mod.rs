@@ -4,6 +4,7 @@
 //! (one screen, each line with the controls it serves) or given as JSON. `plan` and `run` use the same value.
 
 pub mod capabilities;
+pub mod hooks;
 pub mod landlock;
 pub mod limits;
 pub mod mounts;
@@ -17,7 +18,7 @@ mod screen;
 use crate::controls::ControlId;
 use crate::host::Host;
 // What later stages need of the grant's words: they name the plan alone.
-pub use crate::policy::{Atime, Exec, IdMap, NamespaceKind, Propagation};
+pub use crate::policy::{Atime, Exec, HookPoint, IdMap, NamespaceKind, Propagation};
 
 use crate::policy::{Caller, Clamp, Grant, Ids, Template, Waiver};
 use crate::survey::{ProgramError, Survey};
@@ -49,6 +50,8 @@ pub struct Plan {
     pub limits: limits::LimitPlan,
     /// Network and kernel parameters.
     pub network: network::NetworkPlan,
+    /// Programs at points of the lifecycle.
+    pub hooks: hooks::HookPlan,
     /// What was asked and cut down.
     pub clamps: Vec<Clamp>,
     /// Exceptions in use.
@@ -176,6 +179,7 @@ pub fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Plan, PlanErr
         landlock,
         limits,
         network,
+        hooks: hooks::plan(grant),
         clamps: grant.clamps.clone(),
         waivers: grant.waivers.clone(),
         lacks,
@@ -206,16 +210,6 @@ fn unsupported(grant: &Grant, host: &Host) -> Result<(), PlanError> {
     if grant.ids == Ids::Joined || by_path(NamespaceKind::User) || by_path(NamespaceKind::Mount) {
         let what = "joining a user or mount namespace is not supported: leave its path out".into();
         return refuse("/linux/namespaces", what);
-    }
-    if grant.process.terminal.is_some() {
-        let what = "terminals are not supported, with or without an exception: set it to false";
-        return refuse("/process/terminal", what.into());
-    }
-    if let Some(hook) = grant.hooks.first() {
-        return refuse(
-            "/hooks",
-            format!("{}: hooks are not run: leave them out", hook.path),
-        );
     }
     let labels = [
         ("/process/apparmorProfile", &grant.lsm.apparmor),
@@ -282,6 +276,7 @@ impl Plan {
                 &[ControlId::S8_1_4],
             )
         }));
+        out.extend(self.hooks.lines());
         out
     }
 

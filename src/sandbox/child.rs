@@ -5,11 +5,13 @@
 
 use super::lockdown;
 use super::ops::Slots;
-use super::prepare::ChildWork;
+use super::prepare::{ChildWork, OWN_DESCRIPTORS};
+use super::start_hooks;
+use super::terminal;
 use super::wire::{self, Report, Step};
 use crate::plan::process::Dumpable;
 use crate::sys::fs::{
-    Resolve, close_all_but, dup_to, dup_to_stdio, fchdir, loopback_up, open_in_root,
+    Resolve, close_all_but, dup_to, dup_to_stdio, fchdir, loopback_up, open_in_root, survive_exec,
 };
 use crate::sys::mount::{mount_id, pivot_root_here, umount_here};
 use crate::sys::process::{self, prctl};
@@ -46,7 +48,7 @@ pub(super) fn run(mut work: ChildWork, socket: RawFd) -> ! {
         index,
         errno: errno as i32,
     };
-    let to = if step == Step::Exec {
+    let to = if matches!(step, Step::Exec | Step::StartHook) {
         work.gate.as_ref().map(|g| g.report.as_raw_fd())
     } else {
         None
@@ -62,6 +64,8 @@ fn recipe(work: &mut ChildWork, socket: RawFd) -> Result<std::convert::Infallibl
     kernel_parameters(work)?; // while we are still the host's root in name, which vm.* asks for
     become_root(work)?; // so that what is made below belongs to the container's root
     mounts(work)?; // everything detached is attached before there is a way to look at it
+    terminal(work, socket)?; // of the container's own devpts, by a path that no image can have changed since
+    hooks_outside(work, socket)?; // the last moment at which both roots can be named
     pivot(work)?; // from here on no host path can be named
     names_and_loopback(work)?; // need the namespaces' capabilities, which go soon
     limits(work)?; // may need CAP_SYS_RESOURCE, which goes soon
@@ -71,13 +75,15 @@ fn recipe(work: &mut ChildWork, socket: RawFd) -> Result<std::convert::Infallibl
     streams(work)?; // /dev/null and pipes, made outside
     lockdown::identity(work)?; // bounding set, ids, capabilities: what setup needed is over
     working_directory(&cwd)?; // with the program's own rights
+    std::mem::forget(cwd); // closed with the rest
     lockdown::marks(work)?; // no_new_privs before landlock and seccomp, which ask for it
     lockdown::landlock(rules)?; // before seccomp, which denies its calls
     lockdown::last_limit(work)?; // the program's descriptor is now the first that can't be made again
     lockdown::parent_death(work)?; // after the ids: changing them clears it
     close_the_rest(work, socket)?; // no descriptor of a host folder is left, close-on-exec or not
-    lockdown::filters(work)?; // last: the rest needs read, write, prctl, execveat and exit alone
+    lockdown::filters(work, socket)?; // last: the rest needs read, write, prctl, execveat and exit alone
     wait(work, socket)?; // verified from outside in the meantime
+    hooks_inside(work)?; // the image's own programs: after verification, behind the filters
     Err(Failed(Step::Exec, 0, execute(work)))
 }
 
@@ -87,7 +93,7 @@ fn leave_the_caller(work: &ChildWork) -> Done {
     }
     nix::unistd::setsid().map(drop).during(Step::Mark)?;
     // The launcher blocks what it forwards, and Rust ignores SIGPIPE: both would outlive the exec.
-    process::reset_signals(work.ignored_signals).during(Step::Mark)
+    process::reset_signals(work.proof.as_ref().map_or(0, |p| p.ignored)).during(Step::Mark)
 }
 
 /// v1: "0" means the writer, and a single thread takes no lock; v2: clone3 has put us there already.
@@ -105,7 +111,9 @@ fn receive_mounts(work: &mut ChildWork, socket: RawFd) -> Done {
     let mut filled = 0;
     let mut fds = [-1; socket::MOST];
     loop {
-        let Some((word, count)) = receive_fds(socket, &mut fds).during(Step::Receive)? else {
+        let mut word = [0u8];
+        let received = receive_fds(socket, &mut word, &mut fds).during(Step::Receive)?;
+        let Some((_, count)) = received else {
             process::exit_now(125) // the launcher is gone
         };
         for fd in fds.iter().take(count) {
@@ -120,7 +128,7 @@ fn receive_mounts(work: &mut ChildWork, socket: RawFd) -> Done {
             work.slots.put(slot, fd).during(Step::Receive)?;
             filled += 1;
         }
-        match word {
+        match word[0] {
             wire::MOUNTS => {}
             wire::GO if filled == work.received.len() => return Ok(()),
             _ => return Err(Failed(Step::Receive, 0, Errno::EPROTO)),
@@ -179,6 +187,37 @@ fn mounts(work: &mut ChildWork) -> Done {
             .during_nth(Step::Mount, index)?;
     }
     Ok(())
+}
+
+fn terminal(work: &mut ChildWork, socket: RawFd) -> Done {
+    if let Some(size) = work.terminal {
+        // The launcher's socket stays open until exec.
+        let socket = std::mem::ManuallyDrop::new(process::own(socket));
+        let own = terminal::open(&work.slots, size, work.uid, socket.as_fd())?;
+        work.own_terminal = Some(own);
+    }
+    Ok(())
+}
+
+/// The launcher runs what may look at both the host's root and ours; then it says so.
+fn hooks_outside(work: &ChildWork, socket: RawFd) -> Done {
+    if !work.stops_before_pivot {
+        return Ok(());
+    }
+    process::write(socket, &Report::at(Step::Built).bytes()).during(Step::Built)?;
+    let mut word = [0u8; 1];
+    match process::read(socket, &mut word).during(Step::Built)? {
+        0 => process::exit_now(125), // the launcher is gone
+        _ if word[0] == wire::PIVOT => Ok(()),
+        _ => Err(Failed(Step::Built, 0, Errno::EPROTO)),
+    }
+}
+
+fn hooks_inside(work: &ChildWork) -> Done {
+    match (&work.start_hooks, &work.proof) {
+        (Some(hooks), Some(proof)) => start_hooks::run(hooks, proof),
+        _ => Ok(()),
+    }
 }
 
 fn pivot(work: &mut ChildWork) -> Done {
@@ -255,6 +294,9 @@ fn program(work: &ChildWork) -> Done {
 }
 
 fn streams(work: &ChildWork) -> Done {
+    if let Some(own) = &work.own_terminal {
+        return terminal::take(own);
+    }
     for (number, stream) in work.stdio.iter().enumerate() {
         if let Some(fd) = stream {
             dup_to_stdio(fd.as_fd(), number as i32).during(Step::Stdio)?;
@@ -274,11 +316,20 @@ fn working_directory(cwd: &OwnedFd) -> Done {
     Ok(())
 }
 
-fn close_the_rest(work: &ChildWork, socket: RawFd) -> Done {
+fn close_the_rest(work: &mut ChildWork, socket: RawFd) -> Done {
     let gate = work.gate.as_ref();
     let go = gate.map_or(-1, |g| g.go.as_raw_fd());
     let report = gate.map_or(-1, |g| g.report.as_raw_fd());
-    close_all_but([socket, work.exec_fd, go, report]).during(Step::Close)
+    let state = work
+        .start_hooks
+        .as_ref()
+        .map_or(-1, |h| h.state.as_raw_fd());
+    let own: [RawFd; OWN_DESCRIPTORS] = [socket, work.exec_fd, go, report, state];
+    for fd in work.keep.iter().take(work.preserved) {
+        survive_exec(*fd).during(Step::Close)?;
+    }
+    work.keep.extend_from_slice(&own); // there is room
+    close_all_but(3, &mut work.keep).during(Step::Close)
 }
 
 /// Says that all is locked, then waits for the word: at the socket, or at the gate for a later `start`.

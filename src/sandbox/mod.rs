@@ -4,11 +4,16 @@
 //! it has locked itself down in front of execve. Never names oci-spec, profiles or policy.
 
 mod child;
+mod hook;
 mod lockdown;
 mod ops;
 mod parent;
 mod prepare;
+mod start_hooks;
+mod terminal;
 mod wire;
 
+pub use hook::run as run_hook;
+pub use hook::{HookError, HookProgram, Place};
 pub use parent::{Created, LaunchError, Launched, Running, Started, exec_failure, launch};
 pub use prepare::{PrepareError, Prepared, StartGate, Streams, prepare};

@@ -3,16 +3,18 @@
 //! On any failure the child is killed and reaped before the error is returned. Called by `container`.
 
 use super::child;
+use super::hook::Door;
 use super::ops::{Op, Slots};
 use super::prepare::{Labels, Maps, Prepared};
 use super::wire::{self, Report, Step};
 use crate::cgroup::{Cgroup, CgroupError};
 use crate::sys::process::{self, Side, SingleThreaded};
-use crate::sys::socket::{self, send_fds};
+use crate::sys::socket::{self, receive_fds, send_fds};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Why there is no container.
@@ -33,6 +35,14 @@ pub enum LaunchError {
         tried: String,
         /// What the kernel said.
         errno: Errno,
+    },
+    /// A hook inside ended badly.
+    #[error("the startContainer hook number {number} ended with exit code {code}")]
+    StartHook {
+        /// Which, from 0.
+        number: u16,
+        /// Its exit code; 128 and the number for a signal.
+        code: u16,
     },
     /// The child ended without a word.
     #[error("the child ended during setup without a report ({0})")]
@@ -66,19 +76,74 @@ pub struct Created {
     pub pidfd: OwnedFd,
     socket: OwnedFd,
     labels: Labels,
+    terminal: RefCell<Option<OwnedFd>>,
+    listener: RefCell<Option<OwnedFd>>,
 }
 
 /// A child that is locking itself down: the launcher has time for something else.
 #[must_use]
-pub struct Launched(Created);
+pub struct Launched {
+    created: Created,
+    /// Namespaces of its own, and whether it has taken id 0 of a new user namespace.
+    kinds: i32,
+    become_root: bool,
+    /// Where startContainer hooks read the state from.
+    state: Option<OwnedFd>,
+}
 
 impl Launched {
+    /// Process id, as the launcher sees it.
+    pub fn pid(&self) -> i32 {
+        self.created.pid
+    }
+
+    /// Waits until the mounts stand and the host's root is still there (a plan with hooks in front of the pivot).
+    pub fn built(&self) -> Result<(), LaunchError> {
+        self.created.expect(Step::Built)
+    }
+
+    /// Lets it go on to its pivot.
+    pub fn pivot(&self) -> Result<(), LaunchError> {
+        self.created.tell(wire::PIVOT, &[])
+    }
+
+    /// What startContainer hooks will read; nothing without such hooks.
+    pub fn leave_state(&self, state: &[u8]) -> Result<(), LaunchError> {
+        let Some(file) = &self.state else {
+            return Ok(());
+        };
+        let wrote = process::write(file.as_raw_fd(), state);
+        match at(wrote, "write the state for hooks")? {
+            n if n == state.len() => Ok(()),
+            _ => at(Err(Errno::EIO), "write the state for hooks"),
+        }
+    }
+
+    /// The way into it, for hooks.
+    pub(super) fn door(&self) -> Result<Door, Errno> {
+        let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC;
+        let path = format!("/proc/{}/root", self.created.pid);
+        let root = nix::fcntl::open(path.as_str(), flags, nix::sys::stat::Mode::empty())?;
+        let pidfd = self.created.pidfd.try_clone();
+        Ok(Door {
+            pidfd: pidfd.map_err(|_| Errno::EMFILE)?,
+            kinds: self.kinds,
+            root,
+            become_root: self.become_root,
+        })
+    }
+
+    /// Kills it.
+    pub fn abandon(self) {
+        self.created.abandon();
+    }
+
     /// Waits until it stands in front of exec.
     pub fn ready(self) -> Result<Created, LaunchError> {
-        match self.0.expect(Step::Ready) {
-            Ok(()) => Ok(self.0),
+        match self.created.expect(Step::Ready) {
+            Ok(()) => Ok(self.created),
             Err(error) => {
-                self.0.abandon();
+                self.created.abandon();
                 Err(error)
             }
         }
@@ -112,9 +177,11 @@ fn at<T>(result: Result<T, Errno>, tried: &str) -> Result<T, LaunchError> {
 
 /// Makes the child and gives it all that only the outside can.
 pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, LaunchError> {
-    for (fd, kind) in &prepared.joins {
+    let mut homes = Vec::new();
+    for join in &prepared.joins {
+        homes.push((join.home()?, join.kind));
         at(
-            process::setns(fd.as_fd(), *kind),
+            process::setns(join.fd.as_fd(), join.kind),
             "join a namespace (setns)",
         )?;
     }
@@ -129,7 +196,8 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
         "make a socket pair (socketpair)",
     )?;
     let proof = SingleThreaded::prove().ok_or(LaunchError::Threads)?;
-    prepared.child.ignored_signals = proof.ignored;
+    let kinds = prepared.kinds;
+    let become_root = prepared.child.become_root;
     let side = at(
         process::clone_child(&proof, prepared.clone_flags, cgroup.v2_fd()),
         "make the child with its namespaces (clone3); are user namespaces allowed (user.max_user_namespaces)?",
@@ -137,7 +205,8 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
     let Side::Parent { pid, pidfd } = side else {
         drop(ours);
         let socket = theirs.as_raw_fd();
-        std::mem::forget(theirs);
+        std::mem::forget((theirs, homes));
+        prepared.child.proof = Some(proof);
         child::run(prepared.child, socket)
     };
     drop(theirs);
@@ -146,6 +215,8 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
         pidfd,
         socket: ours,
         labels: prepared.labels,
+        terminal: RefCell::new(None),
+        listener: RefCell::new(None),
     };
     let outside = Outside {
         user: prepared.user,
@@ -154,8 +225,20 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
         received: prepared.child.received,
         oom_score_adj: prepared.oom_score_adj,
     };
-    match outside.serve(&created) {
-        Ok(()) => Ok(Launched(created)),
+    // Only the child was to be in them.
+    let home = homes.iter().rev().try_for_each(|(fd, kind)| {
+        at(
+            process::setns(fd.as_fd(), *kind),
+            "return to a namespace of its own (setns)",
+        )
+    });
+    match home.and_then(|()| outside.serve(&created)) {
+        Ok(()) => Ok(Launched {
+            created,
+            kinds,
+            become_root,
+            state: prepared.child.start_hooks.map(|h| h.state),
+        }),
         Err(error) => {
             created.abandon();
             Err(error)
@@ -233,28 +316,54 @@ fn map_ids(pid: i32, maps: &Maps) -> Result<OwnedFd, LaunchError> {
 
 impl Created {
     fn tell(&self, word: u8, fds: &[BorrowedFd<'_>]) -> Result<(), LaunchError> {
-        match send_fds(self.socket.as_fd(), word, fds) {
+        match send_fds(self.socket.as_fd(), &[word], fds) {
             // The child has gone: its last report says why.
             Err(Errno::EPIPE | Errno::ECONNRESET) => self.expect(Step::Ready),
-            other => at(other, "talk to the child (sendmsg)"),
+            other => at(other, "talk to the child (sendmsg)").map(drop),
         }
     }
 
     fn expect(&self, wanted: Step) -> Result<(), LaunchError> {
-        match self.hear()? {
-            Some(report) if report.step == wanted && report.errno == 0 => Ok(()),
-            Some(report) => Err(self.labels.sentence(report)),
-            None => Err(LaunchError::Silent(self.ending())),
+        loop {
+            match self.hear()? {
+                Some(report) if report.step == wanted && report.errno == 0 => return Ok(()),
+                Some(report) if report.is_gift() => {}
+                Some(report) => return Err(self.labels.sentence(report)),
+                None => return Err(LaunchError::Silent(self.ending())),
+            }
         }
+    }
+
+    /// The master of the program's terminal, once.
+    pub fn take_terminal(&self) -> Option<OwnedFd> {
+        self.terminal.take()
+    }
+
+    /// The listener of its system calls, once.
+    pub fn take_listener(&self) -> Option<OwnedFd> {
+        self.listener.take()
     }
 
     /// The next report; `None` when the child's end is closed.
     fn hear(&self) -> Result<Option<Report>, LaunchError> {
         let mut bytes = [0u8; 8];
+        let mut fds = [-1; socket::MOST];
         loop {
-            match process::read(self.socket.as_raw_fd(), &mut bytes) {
-                Ok(0) | Err(Errno::ECONNRESET) => return Ok(None),
-                Ok(n) => return Ok(Report::parse(&bytes[..n])),
+            match receive_fds(self.socket.as_raw_fd(), &mut bytes, &mut fds) {
+                Ok(None) | Err(Errno::ECONNRESET) => return Ok(None),
+                Ok(Some((n, count))) => {
+                    let report = Report::parse(&bytes[..n]);
+                    for fd in fds.iter().take(count) {
+                        // The kernel has just made this descriptor for us alone.
+                        let fd = process::own(*fd);
+                        match report.map(|r| r.step) {
+                            Some(Step::Terminal) => self.terminal.replace(Some(fd)),
+                            Some(Step::Listener) => self.listener.replace(Some(fd)),
+                            _ => None,
+                        };
+                    }
+                    return Ok(report);
+                }
                 Err(Errno::EINTR) => {}
                 Err(errno) => return at(Err(errno), "hear from the child (read)"),
             }
@@ -328,6 +437,11 @@ impl Labels {
             Step::Limit => of(&self.limits),
             Step::Landlock => of(&self.rules),
             Step::Sysctl => of(&self.sysctl),
+            Step::StartHook if report.errno() == Errno::ECANCELED => {
+                let (number, code) = (report.index >> 8, report.index & 0xff);
+                return LaunchError::StartHook { number, code };
+            }
+            Step::StartHook => format!("number {}", report.index >> 8),
             _ => String::new(),
         };
         let tried = if detail.is_empty() {

@@ -2,21 +2,24 @@
 //!
 //! Every allocation and every failure that is ours happens here, before there is a child.
 
+mod hooks;
 mod mounts;
 mod namespaces;
 mod ruleset;
 mod settings;
 
 use super::ops::{Op, Slots};
+use super::start_hooks::StartHooks;
 use crate::plan::NamespaceKind;
 use crate::plan::Plan;
 use crate::plan::namespaces::MapWriter;
 use crate::plan::network::Loopback;
-use crate::plan::process::{Dumpable, ParentDeath, Speculation, Stdio};
+use crate::plan::process::{Dumpable, ParentDeath, Speculation, Stdio, Terminal};
 use crate::plan::seccomp::Mdwe;
-use crate::sys::process::ExecStrings;
+use crate::sys::process::{ExecStrings, SingleThreaded};
+pub(super) use namespaces::Join;
 pub(super) use namespaces::Maps;
-use namespaces::{clone_flags, joins, maps};
+use namespaces::{clone_flags, joins, maps, new_kinds};
 pub(super) use ruleset::Landlock;
 use ruleset::landlock_ruleset;
 use settings::{own_proc, rlimits, sysctl};
@@ -26,7 +29,9 @@ use std::os::fd::OwnedFd;
 /// Everything the launch needs, ready made.
 pub struct Prepared {
     pub(super) clone_flags: u64,
-    pub(super) joins: Vec<(OwnedFd, i32)>,
+    pub(super) joins: Vec<Join>,
+    /// Namespaces that are new, as setns takes them.
+    pub(super) kinds: i32,
     pub(super) user: Option<Maps>,
     pub(super) launcher_ops: Vec<Op>,
     pub(super) child: ChildWork,
@@ -37,8 +42,12 @@ pub struct Prepared {
 /// What the child works from.
 pub(super) struct ChildWork {
     pub(super) slots: Slots,
-    /// Signals that the launcher ignores, filled in when the child is made.
-    pub(super) ignored_signals: u64,
+    /// That the launcher had one thread, filled in when the child is made.
+    pub(super) proof: Option<SingleThreaded>,
+    /// Hooks run in front of the pivot, by the launcher.
+    pub(super) stops_before_pivot: bool,
+    /// Hooks that the child runs in front of its program.
+    pub(super) start_hooks: Option<StartHooks>,
     /// The launcher's /proc, for kernel parameters.
     pub(super) proc: Option<OwnedFd>,
     /// v1 `tasks` files, filled in when the cgroups stand.
@@ -72,12 +81,23 @@ pub(super) struct ChildWork {
     pub(super) mdwe: bool,
     pub(super) speculation: bool,
     pub(super) landlock: Option<Landlock>,
-    pub(super) filters: Vec<Vec<seccompiler::sock_filter>>,
+    /// (program, flags).
+    pub(super) filters: Vec<(Vec<seccompiler::sock_filter>, u64)>,
     pub(super) dumpable: Dumpable,
     pub(super) parent_death: bool,
     pub(super) stdio: [Option<OwnedFd>; 3],
+    /// Descriptors that stay open: the caller's, with room for the launch's own.
+    pub(super) keep: Vec<i32>,
+    /// How many of them are the caller's.
+    pub(super) preserved: usize,
+    /// The terminal to be made, and the program's end once it is.
+    pub(super) terminal: Option<Terminal>,
+    pub(super) own_terminal: Option<OwnedFd>,
     pub(super) gate: Option<StartGate>,
 }
+
+/// Descriptors that the child needs for itself until exec: socket, program, both ends of the gate, the hooks' state.
+pub(super) const OWN_DESCRIPTORS: usize = 5;
 
 /// The five sets, bounding aside.
 pub(super) struct CapSets {
@@ -174,7 +194,9 @@ pub fn prepare(
         .collect::<Result<_, _>>()?;
     let child = ChildWork {
         slots: Slots::new(mounts.slots),
-        ignored_signals: 0,
+        proof: None,
+        stops_before_pivot: plan.hooks.stops_before_pivot(),
+        start_hooks: hooks::start_hooks(&plan.hooks)?,
         proc: if plan.network.sysctl.is_empty() {
             None
         } else {
@@ -236,17 +258,29 @@ pub fn prepare(
             .seccomp
             .filters
             .iter()
-            .map(|f| f.program.to_bpf())
+            .map(|f| (f.program.to_bpf(), f.flags))
             .collect(),
         dumpable: process.dumpable,
         parent_death: process.parent_death == ParentDeath::Kill,
         stdio,
+        keep: {
+            let mut keep = process.descriptors.clone();
+            keep.reserve_exact(OWN_DESCRIPTORS);
+            keep
+        },
+        preserved: process.descriptors.len(),
+        terminal: match process.stdio {
+            Stdio::Terminal(size) => Some(size),
+            _ => None,
+        },
+        own_terminal: None,
         gate,
     };
     debug_assert!(process.stdio == Stdio::NoTerminal || child.stdio.iter().all(Option::is_none));
     Ok(Prepared {
         clone_flags: clone_flags(plan),
         joins,
+        kinds: new_kinds(plan),
         user: user.map(maps),
         launcher_ops: mounts.launcher,
         child,
@@ -255,7 +289,7 @@ pub fn prepare(
     })
 }
 
-fn strings(list: &[String], what: &str) -> Result<ExecStrings, PrepareError> {
+pub(super) fn strings(list: &[String], what: &str) -> Result<ExecStrings, PrepareError> {
     let all: Result<Vec<CString>, _> = list.iter().map(|s| c_string(s, what)).collect();
     Ok(ExecStrings::new(all?))
 }

@@ -10,6 +10,7 @@ pub mod landlock;
 pub mod mount;
 pub mod process;
 pub mod socket;
+pub mod terminal;
 
 use nix::errno::Errno;
 

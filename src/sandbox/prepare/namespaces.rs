@@ -3,6 +3,7 @@
 use super::PrepareError;
 use crate::plan::namespaces::{MapWriter, UserMap};
 use crate::plan::{NamespaceKind, Plan};
+use crate::sandbox::LaunchError;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
@@ -11,6 +12,33 @@ pub(in crate::sandbox) struct Maps {
     pub(in crate::sandbox) uids: String,
     pub(in crate::sandbox) gids: String,
     pub(in crate::sandbox) deny_setgroups: bool,
+}
+
+/// A namespace that the child is to be in, and the launcher only for the moment in which it makes the child.
+pub(in crate::sandbox) struct Join {
+    pub(in crate::sandbox) fd: OwnedFd,
+    pub(in crate::sandbox) kind: i32,
+    name: &'static str,
+}
+
+impl Join {
+    /// The launcher's own.
+    pub(in crate::sandbox) fn home(&self) -> Result<OwnedFd, LaunchError> {
+        let path = format!("/proc/self/ns/{}", self.name);
+        let opened = std::fs::File::open(&path);
+        opened
+            .map(OwnedFd::from)
+            .map_err(|e| LaunchError::Launcher {
+                tried: format!("open {path}"),
+                errno: nix::errno::Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)),
+            })
+    }
+}
+
+/// Every kind of namespace that is the child's own.
+pub(super) fn new_kinds(plan: &Plan) -> i32 {
+    let kinds = plan.namespaces.new.iter();
+    kinds.map(|kind| flag_of(*kind)).fold(0, |a, b| a | b)
 }
 
 pub(super) fn clone_flags(plan: &Plan) -> u64 {
@@ -38,7 +66,7 @@ fn flag_of(kind: NamespaceKind) -> i32 {
     }
 }
 
-pub(super) fn joins(plan: &Plan) -> Result<Vec<(OwnedFd, i32)>, PrepareError> {
+pub(super) fn joins(plan: &Plan) -> Result<Vec<Join>, PrepareError> {
     plan.namespaces
         .joined
         .iter()
@@ -55,7 +83,11 @@ pub(super) fn joins(plan: &Plan) -> Result<Vec<(OwnedFd, i32)>, PrepareError> {
                     path: path.to_string(),
                     name: kind.proc_name(),
                 }),
-                Ok((file, false)) => Ok((OwnedFd::from(file), flag_of(*kind))),
+                Ok((file, false)) => Ok(Join {
+                    fd: OwnedFd::from(file),
+                    kind: flag_of(*kind),
+                    name: kind.proc_name(),
+                }),
                 Err(why) => Err(PrepareError::Open {
                     path: path.to_string(),
                     why,
