@@ -196,6 +196,12 @@ pub(super) fn context<'a>(
             )
             .collect(),
         requested: planned.requested.clone(),
+        saved: container::Saved::of(
+            &planned.bundle,
+            &planned.policy,
+            &planned.host,
+            &planned.plan,
+        ),
     }
 }
 

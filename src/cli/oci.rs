@@ -62,6 +62,18 @@ pub(super) fn start(global: &Global, id: &str) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// `pause`.
+pub(super) fn pause(global: &Global, id: &str) -> Result<u8, Failure> {
+    container::pause(&store(global), id).map_err(Failure::from_engine)?;
+    Ok(0)
+}
+
+/// `resume`.
+pub(super) fn resume(global: &Global, id: &str) -> Result<u8, Failure> {
+    container::resume(&store(global), id).map_err(Failure::from_engine)?;
+    Ok(0)
+}
+
 fn shown(state: &State) -> serde_json::Value {
     let status = state.status();
     json!({

@@ -3,6 +3,7 @@
 use super::error::ContainerError;
 use super::janitor::Janitor;
 use super::record::{Identity, LaunchRecord, RecordTarget, controls_of, line_of, now};
+use super::saved::Saved;
 use super::store::{Entry, State, start_time};
 use crate::cgroup::{Cgroup, CgroupRecord};
 use crate::controls::ControlId;
@@ -30,6 +31,8 @@ pub struct Context<'a> {
     pub records: Vec<RecordTarget>,
     /// When it was asked for.
     pub requested: String,
+    /// What later verbs need of the launch.
+    pub saved: Saved,
 }
 
 /// A verified container that waits, with its cgroups.
@@ -99,6 +102,7 @@ fn fill(
             if !verification.differences.is_empty() {
                 return Err(ContainerError::Different(verification.differences));
             }
+            context.saved.write(entry)?;
             let state = state_of(plan, context, cgroup, created.pid);
             entry.save(&state)?;
             Ok(state)

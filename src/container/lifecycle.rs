@@ -83,6 +83,7 @@ pub fn start(store: &Store, id: &str) -> Result<(), ContainerError> {
     match state.status() {
         Status::Running => return Err(ContainerError::AlreadyRunning),
         Status::Stopped => return Err(ContainerError::Stopped),
+        Status::Paused => return Err(ContainerError::StartPaused),
         Status::Created | Status::Creating => {}
     }
     let (mut go, mut report) = entry.open_gate()?;
@@ -121,10 +122,8 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<(), Conta
     let state = state(store, id)?;
     if all {
         let cgroup = Cgroup::open(&state.cgroup)?;
-        for pid in cgroup.procs()? {
-            let _ = process::kill(pid, signal);
-        }
-        return Ok(());
+        cgroup.signal(signal)?;
+        return let_die(&state, signal);
     }
     if !state.is_alive() {
         return Err(ContainerError::NotRunning);
@@ -141,7 +140,19 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<(), Conta
     process::pidfd_signal(pidfd.as_fd(), signal).map_err(|errno| match errno {
         Errno::ESRCH => ContainerError::NotRunning,
         errno => failed(errno),
-    })
+    })?;
+    let_die(&state, signal)
+}
+
+/// A process that the v1 freezer holds dies only when it goes on; v2 lets KILL through by itself.
+fn let_die(state: &State, signal: i32) -> Result<(), ContainerError> {
+    if signal == libc::SIGKILL {
+        let cgroup = Cgroup::open(&state.cgroup)?;
+        if cgroup.is_frozen() {
+            cgroup.thaw()?;
+        }
+    }
+    Ok(())
 }
 
 /// Forgets a stopped or created container; with `force` a running one is killed first and a missing one is no error.
@@ -157,7 +168,7 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<(), ContainerError
     };
     if let Some(state) = state {
         let status = state.status();
-        if status == Status::Running && !force {
+        if matches!(status, Status::Running | Status::Paused) && !force {
             return Err(ContainerError::NotStopped {
                 id: id.into(),
                 status: status.as_str(),

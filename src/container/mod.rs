@@ -6,15 +6,22 @@
 mod build;
 mod error;
 mod janitor;
+mod journal;
 mod lifecycle;
+mod pause;
 mod record;
 mod run;
+mod saved;
 mod store;
+mod update;
 
 pub use build::{Context, Ready, build};
 pub use error::ContainerError;
 pub use janitor::Janitor;
 pub use lifecycle::{create, delete, kill, start, state};
+pub use pause::{pause, processes, resume};
 pub use record::{Identity, LaunchRecord, RecordTarget, RefusalRecord, now};
 pub use run::{Ended, run};
+pub use saved::Saved;
 pub use store::{Claim, Entry, Gate, State, Status, Store};
+pub use update::{Update, Updating};

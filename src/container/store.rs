@@ -1,7 +1,7 @@
 //! The state folder: one folder a container, closed to everybody else, each file written whole or not at all.
 
 use super::error::{ContainerError, at};
-use crate::cgroup::CgroupRecord;
+use crate::cgroup::{Cgroup, CgroupRecord};
 use crate::policy::is_name;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -53,6 +53,8 @@ pub enum Status {
     Created,
     /// The program runs.
     Running,
+    /// Every process of it is frozen.
+    Paused,
     /// The program has ended.
     Stopped,
 }
@@ -64,6 +66,7 @@ impl Status {
             Self::Creating => "creating",
             Self::Created => "created",
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Stopped => "stopped",
         }
     }
@@ -394,9 +397,15 @@ impl State {
     pub fn status(&self) -> Status {
         match (self.is_alive(), self.started) {
             (false, _) => Status::Stopped,
+            (true, _) if self.is_frozen() => Status::Paused,
             (true, false) => Status::Created,
             (true, true) => Status::Running,
         }
+    }
+
+    /// As the kernel says; a pause outlives whoever asked for it.
+    fn is_frozen(&self) -> bool {
+        Cgroup::open(&self.cgroup).is_ok_and(|cgroup| cgroup.is_frozen())
     }
 }
 

@@ -1,0 +1,16 @@
+//! The verbs that engines call on a container that is there: pause, ps, update, exec, events, and what they leave.
+
+#![allow(unsafe_code)] // the rig's payload
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod pause;
+mod update;
+
+payload!(verb);
+
+/// What this crate's payload can do beside the rig's verbs.
+fn verb(_verb: &str, _args: &[String]) -> Option<i32> {
+    None
+}
