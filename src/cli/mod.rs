@@ -1,6 +1,7 @@
 //! The command line: one file a verb. argv in, the report's exit code out; decides nothing itself.
 
 mod checkpoint;
+mod exec;
 mod generate;
 mod install;
 mod launch;
@@ -75,6 +76,8 @@ pub enum Verb {
     Resume(IdArgs),
     /// Show the processes of a container
     Ps(ps::PsArgs),
+    /// Run a second program in a container (only with an exception)
+    Exec(exec::ExecArgs),
     /// Change the limits of a container
     Update(update::UpdateArgs),
     /// Not supported
@@ -369,6 +372,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Verb::Pause(args) => oci::pause(global, &args.id),
         Verb::Resume(args) => oci::resume(global, &args.id),
         Verb::Ps(args) => ps::ps(global, &args),
+        Verb::Exec(args) => exec::exec(global, &args),
         Verb::Update(args) => update::update(global, &args),
         Verb::Checkpoint(_) => checkpoint::refuse("checkpoint"),
         Verb::Restore(_) => checkpoint::refuse("restore"),

@@ -73,6 +73,11 @@ pub enum ContainerError {
         /// What is wrong.
         why: String,
     },
+    /// Nothing that a newcomer could be held in.
+    #[error(
+        "the container has no mount namespace of its own, so a second process would stand among the host's files: permission denied"
+    )]
+    NoMountNamespace,
     /// A limit below what is in use.
     #[error(
         "unable to set memory limit to {limit} (current usage: {in_use}): give more, or leave checkBeforeUpdate out"

@@ -66,7 +66,7 @@ pub fn create(
     }
 }
 
-fn write_pid_file(path: Option<&Path>, pid: i32) -> Result<(), ContainerError> {
+pub(super) fn write_pid_file(path: Option<&Path>, pid: i32) -> Result<(), ContainerError> {
     let Some(path) = path else { return Ok(()) };
     // Beside and renamed: an engine that watches never reads half a number.
     let name = path.file_name().unwrap_or_default().to_string_lossy();

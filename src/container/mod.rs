@@ -5,6 +5,7 @@
 
 mod build;
 mod error;
+mod exec;
 mod janitor;
 mod journal;
 mod lifecycle;
@@ -17,6 +18,7 @@ mod update;
 
 pub use build::{Context, Ready, build};
 pub use error::ContainerError;
+pub use exec::{Joining, Manner, Paused};
 pub use janitor::Janitor;
 pub use lifecycle::{create, delete, kill, start, state};
 pub use pause::{pause, processes, resume};

@@ -90,7 +90,7 @@ fn run_in(
     outcome.map(|outcome| Ended { outcome, oom_kills })
 }
 
-fn block_signals() -> Result<SignalFd, ContainerError> {
+pub(super) fn block_signals() -> Result<SignalFd, ContainerError> {
     let mut set = SigSet::empty();
     for signal in FORWARDED {
         set.add(signal);
@@ -106,13 +106,13 @@ fn block_signals() -> Result<SignalFd, ContainerError> {
 }
 
 /// A pipe whose other end the program has, and our own stream that it is copied to.
-struct Relay {
+pub(super) struct Relay {
     from: OwnedFd,
     to: i32,
 }
 
 /// A terminal never goes in (SS-011 8.4.1): stdin becomes /dev/null, stdout and stderr become pipes that we copy.
-fn streams() -> Result<(Streams, Vec<Relay>), ContainerError> {
+pub(super) fn streams() -> Result<(Streams, Vec<Relay>), ContainerError> {
     let mut streams: Streams = [None, None, None];
     let mut relays = Vec::new();
     if std::io::stdin().is_terminal() {
@@ -138,7 +138,7 @@ fn streams() -> Result<(Streams, Vec<Relay>), ContainerError> {
 }
 
 /// Waits for the end, forwarding signals and copying what a terminal is to show.
-fn wait(
+pub(super) fn wait(
     running: &Running,
     signals: &SignalFd,
     mut relays: Vec<Relay>,

@@ -60,6 +60,26 @@ impl Failure {
         Self::engine(all.join("\n"))
     }
 
+    /// `exec`'s: 255, whatever it was.
+    pub fn exec(text: impl Into<String>) -> Self {
+        let mut all = Self::stated(text);
+        all.text.insert_str(0, "exec failed: ");
+        all
+    }
+
+    /// `exec`'s, where the container is in no state for it.
+    pub fn stated(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            code: 255,
+        }
+    }
+
+    /// What it says.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// `create`'s: in the form that engines read.
     pub fn create(text: &str) -> Self {
         Self::engine(format!("cofferdam create failed: {text}"))

@@ -4,11 +4,13 @@
 //! it has locked itself down in front of execve. Never names oci-spec, profiles or policy.
 
 mod child;
+mod join;
 mod lockdown;
 mod ops;
 mod parent;
 mod prepare;
 mod wire;
 
+pub use join::{Target, join};
 pub use parent::{Created, LaunchError, Launched, Running, Started, exec_failure, launch};
 pub use prepare::{PrepareError, Prepared, StartGate, Streams, prepare};

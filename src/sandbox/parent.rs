@@ -64,13 +64,13 @@ pub struct Created {
     pub pid: i32,
     /// Refers to it however pids are reused.
     pub pidfd: OwnedFd,
-    socket: OwnedFd,
-    labels: Labels,
+    pub(super) socket: OwnedFd,
+    pub(super) labels: Labels,
 }
 
 /// A child that is locking itself down: the launcher has time for something else.
 #[must_use]
-pub struct Launched(Created);
+pub struct Launched(pub(super) Created);
 
 impl Launched {
     /// Waits until it stands in front of exec.
@@ -103,7 +103,7 @@ pub struct Running {
     pub pidfd: OwnedFd,
 }
 
-fn at<T>(result: Result<T, Errno>, tried: &str) -> Result<T, LaunchError> {
+pub(super) fn at<T>(result: Result<T, Errno>, tried: &str) -> Result<T, LaunchError> {
     result.map_err(|errno| LaunchError::Launcher {
         tried: tried.into(),
         errno,
@@ -209,7 +209,7 @@ impl Outside {
     }
 }
 
-fn write_proc(pid: i32, file: &str, text: &str) -> Result<(), LaunchError> {
+pub(super) fn write_proc(pid: i32, file: &str, text: &str) -> Result<(), LaunchError> {
     std::fs::write(format!("/proc/{pid}/{file}"), text).map_err(|e| LaunchError::Launcher {
         tried: format!("write {:?} to /proc/{pid}/{file}", text.trim()),
         errno: Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)),
@@ -232,7 +232,7 @@ fn map_ids(pid: i32, maps: &Maps) -> Result<OwnedFd, LaunchError> {
 }
 
 impl Created {
-    fn tell(&self, word: u8, fds: &[BorrowedFd<'_>]) -> Result<(), LaunchError> {
+    pub(super) fn tell(&self, word: u8, fds: &[BorrowedFd<'_>]) -> Result<(), LaunchError> {
         match send_fds(self.socket.as_fd(), word, fds) {
             // The child has gone: its last report says why.
             Err(Errno::EPIPE | Errno::ECONNRESET) => self.expect(Step::Ready),

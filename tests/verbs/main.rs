@@ -5,12 +5,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod exec;
 mod pause;
 mod update;
 
 payload!(verb);
 
 /// What this crate's payload can do beside the rig's verbs.
-fn verb(_verb: &str, _args: &[String]) -> Option<i32> {
-    None
+fn verb(verb: &str, _args: &[String]) -> Option<i32> {
+    match verb {
+        "try" => exec::try_it(),
+        _ => return None,
+    }
+    Some(0)
 }
