@@ -11,12 +11,15 @@ mod end;
 mod error;
 mod freeze;
 mod make;
+mod oom;
 mod record;
+mod stats;
 mod update;
 mod v1;
 mod v2;
 
 pub use error::CgroupError;
+pub use oom::OomWatch;
 pub use record::{CgroupRecord, MadeDir, RecordedDir};
 
 use crate::controls::ControlId;

@@ -1,6 +1,7 @@
 //! The command line: one file a verb. argv in, the report's exit code out; decides nothing itself.
 
 mod checkpoint;
+mod events;
 mod exec;
 mod generate;
 mod install;
@@ -78,6 +79,8 @@ pub enum Verb {
     Ps(ps::PsArgs),
     /// Run a second program in a container (only with an exception)
     Exec(exec::ExecArgs),
+    /// Tell a container's figures, and when its memory runs out
+    Events(events::EventsArgs),
     /// Change the limits of a container
     Update(update::UpdateArgs),
     /// Not supported
@@ -205,6 +208,9 @@ pub struct CreateArgs {
     /// Unix socket that receives the terminal
     #[arg(long, value_name = "SOCKET")]
     console_socket: Option<PathBuf>,
+    /// Unix socket that receives a pidfd of the first process
+    #[arg(long, value_name = "SOCKET")]
+    pidfd_socket: Option<PathBuf>,
     /// Accepted for initramfs roots; refused, since leaving the host's root needs pivot_root
     #[arg(long)]
     no_pivot: bool,
@@ -373,6 +379,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Verb::Resume(args) => oci::resume(global, &args.id),
         Verb::Ps(args) => ps::ps(global, &args),
         Verb::Exec(args) => exec::exec(global, &args),
+        Verb::Events(args) => events::events(global, &args),
         Verb::Update(args) => update::update(global, &args),
         Verb::Checkpoint(_) => checkpoint::refuse("checkpoint"),
         Verb::Restore(_) => checkpoint::refuse("restore"),

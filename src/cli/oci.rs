@@ -50,7 +50,10 @@ pub(super) fn create(global: &Global, args: CreateArgs) -> Result<u8, Failure> {
         &planned.plan,
         &context,
         &store(global),
-        args.pid_file.as_deref(),
+        &container::Told {
+            pid_file: args.pid_file.as_deref(),
+            pidfd_socket: args.pidfd_socket.as_deref(),
+        },
     )
     .map_err(|e| Failure::from_container(e).of_create())?;
     Ok(0)

@@ -8,18 +8,42 @@ use crate::cgroup::Cgroup;
 use crate::plan::Plan;
 use crate::sandbox::{StartGate, exec_failure};
 use crate::sys::process;
+use crate::sys::socket::send_fds;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+
+/// Where the caller wants to be told of the first process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told<'a> {
+    /// Its number, in a file.
+    pub pid_file: Option<&'a Path>,
+    /// Its pidfd, over a unix socket.
+    pub pidfd_socket: Option<&'a Path>,
+}
+
+impl Told<'_> {
+    fn tell(self, pid: i32) -> Result<(), ContainerError> {
+        if let Some(path) = self.pidfd_socket {
+            let sent = UnixStream::connect(path).and_then(|socket| {
+                let pidfd = process::pidfd_open(pid)?;
+                Ok(send_fds(socket.as_fd(), 0, &[pidfd.as_fd()])?)
+            });
+            at(sent, "send the pidfd to the socket", path)?;
+        }
+        write_pid_file(self.pid_file, pid)
+    }
+}
 
 /// Makes a container that waits for `start`; the launcher may end then.
 pub fn create(
     plan: &Plan,
     context: &Context<'_>,
     store: &Store,
-    pid_file: Option<&Path>,
+    told: &Told<'_>,
 ) -> Result<State, ContainerError> {
     let mut janitor = Janitor::start()?;
     let mut claim = store.reserve(&plan.name)?;
@@ -42,7 +66,7 @@ pub fn create(
         )?;
         let pid = ready.created.pid;
         let held = ready.created.hold().map_err(ContainerError::from);
-        held.and_then(|_| write_pid_file(pid_file, pid))
+        held.and_then(|_| told.tell(pid))
             .map(|()| ready.state)
             .inspect_err(|_| {
                 let _ = ready.cgroup.kill();
@@ -57,7 +81,7 @@ pub fn create(
         }
         Err(error) => {
             let _ = entry.remove();
-            if let Some(path) = pid_file {
+            if let Some(path) = told.pid_file {
                 let _ = std::fs::remove_file(path);
             }
             janitor.dismiss();

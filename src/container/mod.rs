@@ -5,6 +5,7 @@
 
 mod build;
 mod error;
+mod events;
 mod exec;
 mod janitor;
 mod journal;
@@ -18,9 +19,10 @@ mod update;
 
 pub use build::{Context, Ready, build};
 pub use error::ContainerError;
+pub use events::{Listener, events, stats};
 pub use exec::{Joining, Manner, Paused};
 pub use janitor::Janitor;
-pub use lifecycle::{create, delete, kill, start, state};
+pub use lifecycle::{Told, create, delete, kill, start, state};
 pub use pause::{pause, processes, resume};
 pub use record::{Identity, LaunchRecord, RecordTarget, RefusalRecord, now};
 pub use run::{Ended, run};

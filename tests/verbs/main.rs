@@ -5,7 +5,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod events;
 mod exec;
+mod lives;
 mod pause;
 mod update;
 
@@ -14,6 +16,7 @@ payload!(verb);
 /// What this crate's payload can do beside the rig's verbs.
 fn verb(verb: &str, _args: &[String]) -> Option<i32> {
     match verb {
+        "eat" => events::eat(),
         "try" => exec::try_it(),
         _ => return None,
     }
