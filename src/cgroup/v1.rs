@@ -95,11 +95,18 @@ pub(super) fn freeze(cgroup: &mut Cgroup) -> Result<(), CgroupError> {
     // Who was forked since is gathered, too.
     gather(cgroup)?;
     let freezer = freezer(cgroup)?;
-    freezer.dir.set("freezer.state", "FROZEN")?;
-    for _ in 0..200 {
+    for round in 1..200 {
+        freezer.dir.set("freezer.state", "FROZEN")?;
         match freezer.dir.read("freezer.state") {
             Ok(state) if state.trim() == "FROZEN" => return Ok(()),
             _ => sleep(Duration::from_millis(5)),
+        }
+        // Who waits for another in the kernel (vfork) and finds it frozen first never arrives: a moment of going on
+        // lets both, and who was born meanwhile is gathered.
+        if round % 20 == 0 {
+            freezer.dir.set("freezer.state", "THAWED")?;
+            sleep(Duration::from_millis(1));
+            move_in(cgroup, freezer)?;
         }
     }
     let _ = freezer.dir.write("freezer.state", "THAWED");
