@@ -23,7 +23,7 @@ pub enum Template {
 }
 
 /// A secret: a file of the host that becomes /run/secrets/NAME.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Secret {
     /// File name below /run/secrets.
     pub name: String,

@@ -97,6 +97,19 @@ pub struct View<'a> {
     grant: &'a Grant,
 }
 
+/// Finds the program of a grant in the root of a container that is there, as its mounts show it now.
+pub fn program_in(root: OwnedFd, grant: &Grant) -> Result<Program, ProgramError> {
+    let mut grant = grant.clone();
+    // The mounts are in place, and what lies below the root is the container's own view.
+    grant.mounts.clear();
+    grant.root.source = RootSource::Dir(HostPath::trusted("/"));
+    let view = View {
+        root: Some(root),
+        grant: &grant,
+    };
+    program::find(&grant, &view, &[])
+}
+
 fn node(fd: &OwnedFd) -> Result<Node, Errno> {
     let stat = fstat(fd)?;
     Ok(Node {

@@ -3,6 +3,7 @@
 //! Looks only at what the kernel says (/proc/PID, cgroup files), never at what the child claims. Any difference
 //! ends the launch. Landlock and MDWE have no file to read: they rest on the answers of their system calls.
 
+mod joined;
 mod mounts;
 
 use crate::cgroup::{Cgroup, CgroupError};
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+pub use joined::observe_joined;
 pub use mounts::{Seen, parse_mountinfo};
 
 /// Something that is not as planned.

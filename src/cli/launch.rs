@@ -201,6 +201,12 @@ pub(super) fn context<'a>(
         requested: planned.requested.clone(),
         stop_timeout: StopTimeout::default(),
         warnings: Default::default(),
+        saved: container::Saved::of(
+            &planned.bundle,
+            &planned.policy,
+            &planned.host,
+            &planned.plan,
+        ),
     }
 }
 

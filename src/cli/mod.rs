@@ -1,9 +1,14 @@
 //! The command line: one file a verb. argv in, the report's exit code out; decides nothing itself.
 
+mod checkpoint;
+mod events;
+mod exec;
 mod generate;
 mod install;
 mod launch;
 mod oci;
+mod ps;
+mod update;
 
 use crate::container::StopTimeout;
 use crate::policy::{Secret, Template};
@@ -68,6 +73,22 @@ pub enum Verb {
     Kill(KillArgs),
     /// Forget a stopped container and remove what belongs to it
     Delete(DeleteArgs),
+    /// Freeze every process of a container
+    Pause(IdArgs),
+    /// Let a paused container go on
+    Resume(IdArgs),
+    /// Show the processes of a container
+    Ps(ps::PsArgs),
+    /// Run a second program in a container (only with an exception)
+    Exec(exec::ExecArgs),
+    /// Tell a container's figures, and when its memory runs out
+    Events(events::EventsArgs),
+    /// Change the limits of a container
+    Update(update::UpdateArgs),
+    /// Not supported
+    Checkpoint(checkpoint::CheckpointArgs),
+    /// Not supported
+    Restore(checkpoint::RestoreArgs),
     /// List the containers
     List(ListArgs),
     /// Write a hardened config.json
@@ -195,6 +216,9 @@ pub struct CreateArgs {
     /// Unix socket that receives the terminal
     #[arg(long, value_name = "SOCKET")]
     console_socket: Option<PathBuf>,
+    /// Unix socket that receives a pidfd of the first process
+    #[arg(long, value_name = "SOCKET")]
+    pidfd_socket: Option<PathBuf>,
     /// Accepted for initramfs roots; refused, since leaving the host's root needs pivot_root
     #[arg(long)]
     no_pivot: bool,
@@ -303,7 +327,12 @@ fn stop_timeout(text: &str) -> Result<StopTimeout, String> {
 
 /// The version in the form that engines split: "name version X", then lines "key: value".
 fn version() -> &'static str {
-    concat!(env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0")
+    concat!(
+        env!("CARGO_PKG_VERSION"),
+        "\ncommit: v",
+        env!("CARGO_PKG_VERSION"),
+        "\nspec: 1.3.0"
+    )
 }
 
 /// Does what argv says; the exit code.
@@ -345,6 +374,8 @@ fn usage(error: &clap::Error, argv: &[String]) -> u8 {
     }
     match error.exit_code() {
         0 => 0,
+        // runc's, for a verb that it does not have.
+        _ if error.kind() == clap::error::ErrorKind::InvalidSubcommand => 3,
         _ if argv.iter().any(|a| a == "run" || a == "plan") => crate::outcome::FAILED,
         _ => 1,
     }
@@ -360,6 +391,14 @@ fn dispatch(cli: Cli, sink: &Sink) -> Result<u8, Failure> {
         Verb::State(args) => oci::state(global, &args.id),
         Verb::Kill(args) => oci::kill(global, &args),
         Verb::Delete(args) => oci::delete(global, &args, sink),
+        Verb::Pause(args) => oci::pause(global, &args.id),
+        Verb::Resume(args) => oci::resume(global, &args.id),
+        Verb::Ps(args) => ps::ps(global, &args),
+        Verb::Exec(args) => exec::exec(global, &args),
+        Verb::Events(args) => events::events(global, &args),
+        Verb::Update(args) => update::update(global, &args),
+        Verb::Checkpoint(_) => checkpoint::refuse("checkpoint"),
+        Verb::Restore(_) => checkpoint::refuse("restore"),
         Verb::List(args) => oci::list(global, &args),
         Verb::Spec(args) => oci::spec(&args),
         Verb::Features => oci::features(),

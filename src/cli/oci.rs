@@ -60,7 +60,10 @@ pub(super) fn create(global: &Global, args: CreateArgs, sink: &Sink) -> Result<u
         &planned.plan,
         &context,
         &store(global),
-        args.pid_file.as_deref(),
+        &container::Told {
+            pid_file: args.pid_file.as_deref(),
+            pidfd_socket: args.pidfd_socket.as_deref(),
+        },
         console,
     );
     context.warnings.take().iter().for_each(|w| sink.warn(w));
@@ -93,6 +96,18 @@ fn descriptors(preserve: u32) -> Result<(Vec<(i32, DescriptorKind)>, usize), Str
 pub(super) fn start(global: &Global, id: &str, sink: &Sink) -> Result<u8, Failure> {
     let warnings = container::start(&store(global), id).map_err(Failure::from_engine)?;
     warnings.iter().for_each(|text| sink.warn(text));
+    Ok(0)
+}
+
+/// `pause`.
+pub(super) fn pause(global: &Global, id: &str) -> Result<u8, Failure> {
+    container::pause(&store(global), id).map_err(Failure::from_engine)?;
+    Ok(0)
+}
+
+/// `resume`.
+pub(super) fn resume(global: &Global, id: &str) -> Result<u8, Failure> {
+    container::resume(&store(global), id).map_err(Failure::from_engine)?;
     Ok(0)
 }
 

@@ -5,6 +5,7 @@ use super::hooks;
 use super::janitor::Janitor;
 use super::receiver::Receiver;
 use super::record::{Identity, LaunchRecord, RecordTarget, controls_of, line_of, now};
+use super::saved::Saved;
 use super::signals::StopTimeout;
 use super::store::{Entry, State, Status, start_time};
 use crate::cgroup::{Cgroup, CgroupRecord};
@@ -34,6 +35,8 @@ pub struct Context<'a> {
     pub records: Vec<RecordTarget>,
     /// When it was asked for.
     pub requested: String,
+    /// What later verbs need of the launch.
+    pub saved: Saved,
     /// How long the program may take to end (`run`).
     pub stop_timeout: StopTimeout,
     /// What went wrong without ending the launch; told when it is over.
@@ -138,6 +141,7 @@ fn fill(
             if let (Some(agent), Some(listener)) = (&agent, created.take_listener()) {
                 agent.send(&process_state(plan, context, created.pid), &listener)?;
             }
+            context.saved.write(entry)?;
             let state = state_of(plan, context, cgroup, created.pid);
             entry.save(&state)?;
             Ok(state)

@@ -22,9 +22,21 @@ pub enum ContainerError {
     /// Over already.
     #[error("cannot start a container that has stopped")]
     Stopped,
+    /// Frozen before it was started.
+    #[error("cannot start a container in the paused state")]
+    StartPaused,
     /// A signal for nobody.
     #[error("container not running")]
     NotRunning,
+    /// Nothing to resume.
+    #[error("container not paused")]
+    NotPaused,
+    /// Nothing to join.
+    #[error("cannot exec in a stopped container")]
+    ExecStopped,
+    /// A newcomer would be frozen in front of its program.
+    #[error("cannot exec in a paused container (use --ignore-paused to override)")]
+    ExecPaused,
     /// Deleted too early.
     #[error("cannot delete container {id} that is not stopped: {status}")]
     NotStopped {
@@ -62,6 +74,31 @@ pub enum ContainerError {
         path: String,
         /// What is wrong.
         why: String,
+    },
+    /// Nothing that a newcomer could be held in.
+    #[error(
+        "the container has no mount namespace of its own, so a second process would stand among the host's files: permission denied"
+    )]
+    NoMountNamespace,
+    /// A limit below what is in use.
+    #[error(
+        "unable to set memory limit to {limit} (current usage: {in_use}): give more, or leave checkBeforeUpdate out"
+    )]
+    InUse {
+        /// Asked, in bytes.
+        limit: u64,
+        /// In use, in bytes.
+        in_use: u64,
+    },
+    /// More than is kept.
+    #[error(
+        "request and policy of the container have {size} bytes, and {most} are kept for exec and update: make config.json or the exception files smaller"
+    )]
+    TooMuch {
+        /// Bytes.
+        size: u64,
+        /// Allowed.
+        most: u64,
     },
     /// Preparation.
     #[error(transparent)]

@@ -11,18 +11,42 @@ use crate::cgroup::Cgroup;
 use crate::plan::Plan;
 use crate::sandbox::{StartGate, exec_failure};
 use crate::sys::process;
+use crate::sys::socket::send_fds;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+
+/// Where the caller wants to be told of the first process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told<'a> {
+    /// Its number, in a file.
+    pub pid_file: Option<&'a Path>,
+    /// Its pidfd, over a unix socket.
+    pub pidfd_socket: Option<&'a Path>,
+}
+
+impl Told<'_> {
+    fn tell(self, pid: i32) -> Result<(), ContainerError> {
+        if let Some(path) = self.pidfd_socket {
+            let sent = UnixStream::connect(path).and_then(|socket| {
+                let pidfd = process::pidfd_open(pid)?;
+                Ok(send_fds(socket.as_fd(), &[0], &[pidfd.as_fd()]).map(drop)?)
+            });
+            at(sent, "send the pidfd to the socket", path)?;
+        }
+        write_pid_file(self.pid_file, pid)
+    }
+}
 
 /// Makes a container that waits for `start`; the launcher may end then.
 pub fn create(
     plan: &Plan,
     context: &Context<'_>,
     store: &Store,
-    pid_file: Option<&Path>,
+    told: &Told<'_>,
     console: Option<Receiver>,
 ) -> Result<State, ContainerError> {
     let mut janitor = Janitor::start()?;
@@ -56,7 +80,7 @@ pub fn create(
                 Err(error)
             }
         };
-        held.and_then(|_| write_pid_file(pid_file, pid))
+        held.and_then(|_| told.tell(pid))
             .map(|()| ready.state)
             .inspect_err(|_| {
                 let _ = ready.cgroup.kill();
@@ -73,7 +97,7 @@ pub fn create(
         }
         Err(error) => {
             let _ = entry.remove();
-            if let Some(path) = pid_file {
+            if let Some(path) = told.pid_file {
                 let _ = std::fs::remove_file(path);
             }
             janitor.dismiss();
@@ -82,7 +106,7 @@ pub fn create(
     }
 }
 
-fn write_pid_file(path: Option<&Path>, pid: i32) -> Result<(), ContainerError> {
+pub(super) fn write_pid_file(path: Option<&Path>, pid: i32) -> Result<(), ContainerError> {
     let Some(path) = path else { return Ok(()) };
     // Beside and renamed: an engine that watches never reads half a number.
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -99,6 +123,7 @@ pub fn start(store: &Store, id: &str) -> Result<Vec<String>, ContainerError> {
     match state.status() {
         Status::Running => return Err(ContainerError::AlreadyRunning),
         Status::Stopped => return Err(ContainerError::Stopped),
+        Status::Paused => return Err(ContainerError::StartPaused),
         Status::Created | Status::Creating => {}
     }
     let (mut go, mut report) = entry.open_gate()?;
@@ -137,10 +162,8 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<(), Conta
     let state = state(store, id)?;
     if all {
         let cgroup = Cgroup::open(&state.cgroup)?;
-        for pid in cgroup.procs()? {
-            let _ = process::kill(pid, signal);
-        }
-        return Ok(());
+        cgroup.signal(signal)?;
+        return let_die(&state, signal);
     }
     if !state.is_alive() {
         return Err(ContainerError::NotRunning);
@@ -157,7 +180,19 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<(), Conta
     process::pidfd_signal(pidfd.as_fd(), signal).map_err(|errno| match errno {
         Errno::ESRCH => ContainerError::NotRunning,
         errno => failed(errno),
-    })
+    })?;
+    let_die(&state, signal)
+}
+
+/// A process that the v1 freezer holds dies only when it goes on; v2 lets KILL through by itself.
+fn let_die(state: &State, signal: i32) -> Result<(), ContainerError> {
+    if signal == libc::SIGKILL {
+        let cgroup = Cgroup::open(&state.cgroup)?;
+        if cgroup.is_frozen() {
+            cgroup.thaw()?;
+        }
+    }
+    Ok(())
 }
 
 /// Forgets a stopped or created container; with `force` a running one is killed first and a missing one is no error.
@@ -174,7 +209,7 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<String>, Conta
     };
     if let Some(state) = &state {
         let status = state.status();
-        if status == Status::Running && !force {
+        if matches!(status, Status::Running | Status::Paused) && !force {
             return Err(ContainerError::NotStopped {
                 id: id.into(),
                 status: status.as_str(),

@@ -112,7 +112,7 @@ fn run_in(
 }
 
 /// Waits for the end, forwarding signals and copying what a terminal is to show.
-fn wait(
+pub(super) fn wait(
     running: &Running,
     signals: &SignalFd,
     (mut relays, mut proxy): (Vec<Relay>, Option<Proxy>),

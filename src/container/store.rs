@@ -2,7 +2,7 @@
 
 use super::error::{ContainerError, at};
 use super::hooks::SavedHooks;
-use crate::cgroup::CgroupRecord;
+use crate::cgroup::{Cgroup, CgroupRecord};
 use crate::policy::is_name;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -57,6 +57,8 @@ pub enum Status {
     Created,
     /// The program runs.
     Running,
+    /// Every process of it is frozen.
+    Paused,
     /// The program has ended.
     Stopped,
 }
@@ -68,6 +70,7 @@ impl Status {
             Self::Creating => "creating",
             Self::Created => "created",
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Stopped => "stopped",
         }
     }
@@ -384,6 +387,14 @@ impl Entry {
 
     /// Forgets the container.
     pub fn remove(self) -> Result<(), ContainerError> {
+        // The janitor of a launcher that was killed may be at it, too: what is gone is what was wanted.
+        for _ in 0..16 {
+            match fs::remove_dir_all(&self.dir) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound && self.dir.exists() => {}
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+                other => return at(other, "remove", &self.dir),
+            }
+        }
         at(fs::remove_dir_all(&self.dir), "remove", &self.dir)
     }
 }
@@ -398,9 +409,15 @@ impl State {
     pub fn status(&self) -> Status {
         match (self.is_alive(), self.started) {
             (false, _) => Status::Stopped,
+            (true, _) if self.is_frozen() => Status::Paused,
             (true, false) => Status::Created,
             (true, true) => Status::Running,
         }
+    }
+
+    /// As the kernel says; a pause outlives whoever asked for it.
+    fn is_frozen(&self) -> bool {
+        Cgroup::open(&self.cgroup).is_ok_and(|cgroup| cgroup.is_frozen())
     }
 }
 

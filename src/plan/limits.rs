@@ -7,6 +7,7 @@ mod filter;
 mod place;
 mod program;
 mod units;
+mod update;
 mod writes;
 
 pub use units::human as bytes;

@@ -5,6 +5,7 @@
 
 pub mod capabilities;
 pub mod hooks;
+pub mod joined;
 pub mod landlock;
 pub mod limits;
 pub mod mounts;
@@ -159,14 +160,7 @@ pub fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Plan, PlanErr
     let landlock = landlock::plan(grant, host, &mounts, &process, &mut lacks);
     let limits = limit_plan(grant, host, &mounts, &mut lacks)?;
     let network = network::plan(grant, host, &namespaces, &mut lacks);
-    let refused: Vec<Lack> = lacks
-        .iter()
-        .filter(|l| l.weight == Weight::Control && !is_excused(grant, l))
-        .cloned()
-        .collect();
-    if !refused.is_empty() {
-        return Err(PlanError::Lacking(refused));
-    }
+    hold(grant, &lacks)?;
     Ok(Plan {
         name: grant.name.clone(),
         caller: grant.caller,
@@ -253,6 +247,19 @@ fn limit_plan(
         weight: Weight::Control,
     }));
     Ok(plan)
+}
+
+/// Refuses what the host can't give, unless an exception says that it may be missing.
+fn hold(grant: &Grant, lacks: &[Lack]) -> Result<(), PlanError> {
+    let refused: Vec<Lack> = lacks
+        .iter()
+        .filter(|l| l.weight == Weight::Control && !is_excused(grant, l))
+        .cloned()
+        .collect();
+    match refused.is_empty() {
+        true => Ok(()),
+        false => Err(PlanError::Lacking(refused)),
+    }
 }
 
 fn is_excused(grant: &Grant, lack: &Lack) -> bool {

@@ -5,7 +5,7 @@ use crate::controls::ControlId;
 use crate::host::{Host, Privilege};
 use crate::paths::HostPath;
 use crate::policy::{Grant, IdMap, Ids, NamespaceKind};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The range that systemd-nspawn and we pick from (Linux UID ranges, systemd.io/UIDS-GIDS).
 const RANGE_FIRST: u32 = 524_288;
@@ -28,7 +28,7 @@ pub struct NamespacePlan {
 }
 
 /// Id maps.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserMap {
     /// Lines of uid_map.
     pub uids: Vec<IdMap>,
@@ -41,7 +41,7 @@ pub struct UserMap {
 }
 
 /// Who may write the maps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MapWriter {
     /// The launcher, privileged.

@@ -4,7 +4,7 @@ use crate::bundle::Bundle;
 use crate::container::ContainerError;
 use crate::outcome::{FAILED, NOT_EXECUTABLE, NOT_FOUND};
 use crate::plan::PlanError;
-use crate::policy::Violation;
+use crate::policy::{Diagnostic, Violation};
 use crate::sandbox::LaunchError;
 use crate::survey::ProgramError;
 use nix::errno::Errno;
@@ -46,6 +46,38 @@ impl Failure {
     /// An OCI verb's, from the lifecycle.
     pub fn from_engine(error: ContainerError) -> Self {
         Self::engine(error.to_string())
+    }
+
+    /// The same as an OCI verb's: 1.
+    #[must_use]
+    pub fn as_engine(self) -> Self {
+        Self { code: 1, ..self }
+    }
+
+    /// A policy that does not load: every problem, one a line.
+    pub fn policy(problems: &[Diagnostic]) -> Self {
+        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Self::engine(all.join("\n"))
+    }
+
+    /// `exec`'s: 255, whatever it was.
+    pub fn exec(text: impl Into<String>) -> Self {
+        let mut all = Self::stated(text);
+        all.text.insert_str(0, "exec failed: ");
+        all
+    }
+
+    /// `exec`'s, where the container is in no state for it.
+    pub fn stated(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            code: 255,
+        }
+    }
+
+    /// What it says.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// `create`'s: in the form that engines read.

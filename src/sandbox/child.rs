@@ -42,7 +42,13 @@ impl<T> During<T> for Result<T, Errno> {
 
 /// Runs the recipe; never returns.
 pub(super) fn run(mut work: ChildWork, socket: RawFd) -> ! {
-    let Err(Failed(step, index, errno)) = recipe(&mut work, socket);
+    let Err(failed) = recipe(&mut work, socket);
+    fail(&work, socket, &failed)
+}
+
+/// Says what failed, and ends.
+pub(super) fn fail(work: &ChildWork, socket: RawFd, failed: &Failed) -> ! {
+    let Failed(step, index, errno) = *failed;
     let report = Report {
         step,
         index,
@@ -87,7 +93,7 @@ fn recipe(work: &mut ChildWork, socket: RawFd) -> Result<std::convert::Infallibl
     Err(Failed(Step::Exec, 0, execute(work)))
 }
 
-fn leave_the_caller(work: &ChildWork) -> Done {
+pub(super) fn leave_the_caller(work: &ChildWork) -> Done {
     if work.dumpable == Dumpable::NeverUntilExec {
         prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0).during(Step::Mark)?;
     }
@@ -97,7 +103,7 @@ fn leave_the_caller(work: &ChildWork) -> Done {
 }
 
 /// v1: "0" means the writer, and a single thread takes no lock; v2: clone3 has put us there already.
-fn enter_cgroups(work: &mut ChildWork) -> Done {
+pub(super) fn enter_cgroups(work: &mut ChildWork) -> Done {
     for (index, door) in work.doors.iter().enumerate() {
         process::write(door.as_raw_fd(), b"0").during_nth(Step::Cgroup, index)?;
     }
@@ -107,7 +113,7 @@ fn enter_cgroups(work: &mut ChildWork) -> Done {
     Ok(())
 }
 
-fn receive_mounts(work: &mut ChildWork, socket: RawFd) -> Done {
+pub(super) fn receive_mounts(work: &mut ChildWork, socket: RawFd) -> Done {
     let mut filled = 0;
     let mut fds = [-1; socket::MOST];
     loop {
@@ -159,7 +165,7 @@ fn kernel_parameters(work: &ChildWork) -> Done {
     Ok(())
 }
 
-fn become_root(work: &ChildWork) -> Done {
+pub(super) fn become_root(work: &ChildWork) -> Done {
     if work.become_root {
         process::set_groups(&[]).during(Step::BecomeRoot)?;
         process::set_gid(0).during(Step::BecomeRoot)?;
@@ -270,7 +276,7 @@ fn names_and_loopback(work: &ChildWork) -> Done {
     Ok(())
 }
 
-fn limits(work: &ChildWork) -> Done {
+pub(super) fn limits(work: &ChildWork) -> Done {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(work.umask));
     let last = work.rlimits.len().saturating_sub(1); // the descriptor limit waits
     for (index, (kind, soft, hard)) in work.rlimits.iter().take(last).enumerate() {
@@ -287,13 +293,13 @@ fn limits(work: &ChildWork) -> Done {
         .during(Step::Keyring)
 }
 
-fn program(work: &ChildWork) -> Done {
+pub(super) fn program(work: &ChildWork) -> Done {
     let program = open_inside(&work.program, 0).during(Step::Program)?;
     process::raise_nofile().during(Step::ProgramFd)?;
     dup_to(program.as_fd(), work.exec_fd).during(Step::ProgramFd)
 }
 
-fn streams(work: &ChildWork) -> Done {
+pub(super) fn streams(work: &ChildWork) -> Done {
     if let Some(own) = &work.own_terminal {
         return terminal::take(own);
     }
@@ -305,7 +311,7 @@ fn streams(work: &ChildWork) -> Done {
     Ok(())
 }
 
-fn working_directory(cwd: &OwnedFd) -> Done {
+pub(super) fn working_directory(cwd: &OwnedFd) -> Done {
     fchdir(cwd.as_fd()).during(Step::Cwd)?;
     // A folder outside the root reads as "(unreachable)" (CVE-2024-21626).
     let mut buffer = [0u8; 4096];
@@ -316,7 +322,7 @@ fn working_directory(cwd: &OwnedFd) -> Done {
     Ok(())
 }
 
-fn close_the_rest(work: &mut ChildWork, socket: RawFd) -> Done {
+pub(super) fn close_the_rest(work: &mut ChildWork, socket: RawFd) -> Done {
     let gate = work.gate.as_ref();
     let go = gate.map_or(-1, |g| g.go.as_raw_fd());
     let report = gate.map_or(-1, |g| g.report.as_raw_fd());
@@ -333,7 +339,7 @@ fn close_the_rest(work: &mut ChildWork, socket: RawFd) -> Done {
 }
 
 /// Says that all is locked, then waits for the word: at the socket, or at the gate for a later `start`.
-fn wait(work: &ChildWork, socket: RawFd) -> Done {
+pub(super) fn wait(work: &ChildWork, socket: RawFd) -> Done {
     process::write(socket, &Report::at(Step::Ready).bytes()).during(Step::Wait)?;
     let mut word = [0u8; 1];
     if process::read(socket, &mut word).during(Step::Wait)? == 0 {
@@ -358,6 +364,6 @@ fn wait(work: &ChildWork, socket: RawFd) -> Done {
     }
 }
 
-fn execute(work: &ChildWork) -> Errno {
+pub(super) fn execute(work: &ChildWork) -> Errno {
     process::exec_fd(work.exec_fd, &work.argv, &work.envp)
 }

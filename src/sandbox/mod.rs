@@ -5,6 +5,7 @@
 
 mod child;
 mod hook;
+mod join;
 mod lockdown;
 mod ops;
 mod parent;
@@ -15,5 +16,6 @@ mod wire;
 
 pub use hook::run as run_hook;
 pub use hook::{HookError, HookProgram, Place};
+pub use join::{Target, join};
 pub use parent::{Created, LaunchError, Launched, Running, Started, exec_failure, launch};
 pub use prepare::{PrepareError, Prepared, StartGate, Streams, prepare};

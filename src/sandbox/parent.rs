@@ -92,6 +92,16 @@ pub struct Launched {
 }
 
 impl Launched {
+    /// One that joined a container: nothing was made for it.
+    pub(super) fn joined(created: Created) -> Self {
+        Self {
+            created,
+            kinds: 0,
+            become_root: false,
+            state: None,
+        }
+    }
+
     /// Process id, as the launcher sees it.
     pub fn pid(&self) -> i32 {
         self.created.pid
@@ -168,7 +178,7 @@ pub struct Running {
     pub pidfd: OwnedFd,
 }
 
-fn at<T>(result: Result<T, Errno>, tried: &str) -> Result<T, LaunchError> {
+pub(super) fn at<T>(result: Result<T, Errno>, tried: &str) -> Result<T, LaunchError> {
     result.map_err(|errno| LaunchError::Launcher {
         tried: tried.into(),
         errno,
@@ -210,14 +220,7 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
         child::run(prepared.child, socket)
     };
     drop(theirs);
-    let created = Created {
-        pid,
-        pidfd,
-        socket: ours,
-        labels: prepared.labels,
-        terminal: RefCell::new(None),
-        listener: RefCell::new(None),
-    };
+    let created = Created::new(pid, pidfd, ours, prepared.labels);
     let outside = Outside {
         user: prepared.user,
         ops: prepared.launcher_ops,
@@ -292,7 +295,7 @@ impl Outside {
     }
 }
 
-fn write_proc(pid: i32, file: &str, text: &str) -> Result<(), LaunchError> {
+pub(super) fn write_proc(pid: i32, file: &str, text: &str) -> Result<(), LaunchError> {
     std::fs::write(format!("/proc/{pid}/{file}"), text).map_err(|e| LaunchError::Launcher {
         tried: format!("write {:?} to /proc/{pid}/{file}", text.trim()),
         errno: Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)),
@@ -315,7 +318,18 @@ fn map_ids(pid: i32, maps: &Maps) -> Result<OwnedFd, LaunchError> {
 }
 
 impl Created {
-    fn tell(&self, word: u8, fds: &[BorrowedFd<'_>]) -> Result<(), LaunchError> {
+    pub(super) fn new(pid: i32, pidfd: OwnedFd, socket: OwnedFd, labels: Labels) -> Self {
+        Self {
+            pid,
+            pidfd,
+            socket,
+            labels,
+            terminal: RefCell::new(None),
+            listener: RefCell::new(None),
+        }
+    }
+
+    pub(super) fn tell(&self, word: u8, fds: &[BorrowedFd<'_>]) -> Result<(), LaunchError> {
         match send_fds(self.socket.as_fd(), &[word], fds) {
             // The child has gone: its last report says why.
             Err(Errno::EPIPE | Errno::ECONNRESET) => self.expect(Step::Ready),

@@ -64,6 +64,8 @@ steps! {
     Receive = "receive the mounts from the launcher (recvmsg)",
     Mark = "become non-dumpable, leave the session, reset signals (prctl, setsid, signal)",
     Cgroup = "enter its cgroup and a cgroup namespace (write, unshare)",
+    Join = "join the container's namespaces (setns)",
+    JoinRoot = "stand in the container's root: its first process has another one",
     Sysctl = "set a kernel parameter (openat2, write)",
     BecomeRoot = "take id 0 of the new user namespace (setresuid)",
     Mount = "make or attach a mount",
