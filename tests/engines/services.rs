@@ -182,7 +182,7 @@ fn nginx() {
                     "8.1.5",
                     "capabilities = [\"CHOWN\", \"SETGID\", \"SETUID\"]",
                 ),
-                ("8.5.1", "seccomp_groups = [\"chown\"]"),
+                ("8.5.1", "seccomp_groups = [\"chown\", \"identity\"]"),
             ],
         },
         &root,
