@@ -199,8 +199,9 @@ fn the_pidfd_socket_gets_the_first_process() {
     ])
     .ok();
     let (socket, _) = listener.accept().unwrap();
+    let mut word = [0u8; 1];
     let mut fds = [-1; cofferdam::sys::socket::MOST];
-    let got = cofferdam::sys::socket::receive_fds(socket.as_raw_fd(), &mut fds).unwrap();
+    let got = cofferdam::sys::socket::receive_fds(socket.as_raw_fd(), &mut word, &mut fds).unwrap();
     assert_eq!(got.map(|(_, count)| count), Some(1));
     let pidfd: OwnedFd = cofferdam::sys::process::own(fds[0]);
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).unwrap();
