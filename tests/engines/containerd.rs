@@ -1,7 +1,7 @@
 //! containerd with its own client, ctr: the shim calls the runtime without Docker in between.
 
 use crate::engines;
-use crate::host::Host;
+use crate::host::{Host, TRANSITION};
 use crate::images::{BUSYBOX, archive};
 use crate::need;
 use crate::support::*;
@@ -137,6 +137,29 @@ fn a_killed_containerd_finds_its_containers_again() {
         h.line("ctr task ls").out.contains("STOPPED").then_some(())
     });
     host.line("ctr task rm a");
+    host.line("ctr container rm a").ok();
+    host.assert_clean();
+}
+
+#[test]
+fn a_task_is_paused_listed_and_joined_by_exception() {
+    engines!("containerd", "ip", "busybox");
+    let host = boot();
+    run(&host, "-d", "a", &["sleep", "1000"]).ok();
+    host.line("ctr task ps a").said(0, &["PID"]);
+    host.line("ctr task pause a").ok();
+    host.line("ctr task ls").said(0, &["PAUSED"]);
+    host.line("ctr task resume a").ok();
+    host.line("ctr task ls").said(0, &["RUNNING"]);
+    let exec = "ctr task exec --exec-id e a echo inside";
+    host.line(exec)
+        .said(1, &["SS-011/8.4.1", "permission denied"]);
+    host.line("ctr task rm -f a").ok();
+    host.line("ctr container rm a").ok();
+    host.write("/etc/cofferdam/policy.toml", TRANSITION);
+    run(&host, "-d", "a", &["sleep", "1000"]).ok();
+    assert_eq!(host.line(exec).ok(), "inside\n");
+    host.line("ctr task rm -f a").ok();
     host.line("ctr container rm a").ok();
     host.assert_clean();
 }
