@@ -126,13 +126,14 @@ fn configs_that_are_no_json() {
 fn every_truncation_is_an_error_and_no_change_is_a_crash() {
     need!(Root);
     let w = Watched::new();
+    let id = unique("cut");
     let good = w.rig.spec(&["exit", "0"]).to_string().into_bytes();
     let bundle = w.rig.raw_bundle(b"");
     let config = bundle.join("config.json");
     for at in (0..good.len()).step_by(29) {
         fs::write(&config, &good[..at]).unwrap();
         w.rig
-            .call(&["plan", "--bundle", text(&bundle)])
+            .call(&["plan", "--bundle", text(&bundle), &id])
             .refused(125, &["config.json"]);
     }
     // A fixed sequence of changed bytes: any answer but a crash, and one sentence when it is no.
@@ -147,7 +148,7 @@ fn every_truncation_is_an_error_and_no_change_is_a_crash() {
             bytes[at] = (seed >> 32) as u8;
         }
         fs::write(&config, &bytes).unwrap();
-        let ran = w.rig.call(&["plan", "--bundle", text(&bundle)]);
+        let ran = w.rig.call(&["plan", "--bundle", text(&bundle), &id]);
         let shown = String::from_utf8_lossy(&bytes).into_owned();
         assert!([0, 125, 126, 127].contains(&ran.code), "{ran:#?} {shown}");
         assert!(
@@ -155,7 +156,7 @@ fn every_truncation_is_an_error_and_no_change_is_a_crash() {
             "{ran:#?} {shown}"
         );
     }
-    w.assert_untouched("plan");
+    w.assert_untouched(&id);
 }
 
 #[test]
