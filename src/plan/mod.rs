@@ -206,7 +206,6 @@ fn unsupported(grant: &Grant, host: &Host) -> Result<(), PlanError> {
         return refuse("/linux/namespaces", what);
     }
     let labels = [
-        ("/process/apparmorProfile", &grant.lsm.apparmor),
         ("/process/selinuxLabel", &grant.lsm.selinux),
         ("/linux/mountLabel", &grant.lsm.mount),
     ];
@@ -216,7 +215,9 @@ fn unsupported(grant: &Grant, host: &Host) -> Result<(), PlanError> {
     {
         Some((at, label)) => refuse(
             at,
-            format!("{label:?}: labels of security modules are not applied yet: leave it out"),
+            format!(
+                "{label:?}: SELinux labels are not applied: leave it out, or switch labels off in the engine"
+            ),
         ),
         None => Ok(()),
     }

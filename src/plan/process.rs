@@ -42,6 +42,9 @@ pub struct ProcessPlan {
     pub parent_death: ParentDeath,
     /// Speculation controls forced off (PR_SPEC_FORCE_DISABLE) where the processor has them.
     pub speculation: Speculation,
+    /// AppArmor profile that the program is executed under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apparmor: Option<String>,
     /// Standard streams.
     pub stdio: Stdio,
     /// Descriptors of the caller's that stay open beside them.
@@ -151,6 +154,7 @@ pub(super) fn plan(
             Template::Compat => Speculation::AsHost,
             _ => Speculation::ForceDisabled,
         },
+        apparmor: grant.lsm.apparmor.clone(),
         descriptors: descriptors(&asked.descriptors, exec_fd)?,
         stdio: match (asked.terminal, grant.caller) {
             (Some(terminal), _) => Stdio::Terminal(terminal),
@@ -253,6 +257,10 @@ impl ProcessPlan {
                 }
             })
             .collect();
+        if let Some(profile) = &self.apparmor {
+            let text = format!("the profile {profile}, from exec on");
+            out.push(Line::new("apparmor", text, &[ControlId::S8_4_14]));
+        }
         if !self.descriptors.is_empty() {
             let all: Vec<String> = self.descriptors.iter().map(i32::to_string).collect();
             let text = format!("{} of the caller's stay open", all.join(" "));

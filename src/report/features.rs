@@ -42,7 +42,7 @@ pub fn features() -> Value {
                 "knownFlags": FILTER_FLAGS,
                 "supportedFlags": FILTER_FLAGS
             },
-            "apparmor": { "enabled": false },
+            "apparmor": { "enabled": true },
             "selinux": { "enabled": false },
             "intelRdt": { "enabled": false },
             "mountExtensions": { "idmap": { "enabled": false } }

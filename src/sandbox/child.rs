@@ -3,6 +3,7 @@
 //! It does not allocate, lock, format or panic; a failure is a step and an errno in eight bytes.
 //! It must never return into the launcher's code: it ends in exec or `_exit`.
 
+use super::apparmor;
 use super::lockdown;
 use super::ops::Slots;
 use super::prepare::{ChildWork, OWN_DESCRIPTORS};
@@ -79,6 +80,7 @@ fn recipe(work: &mut ChildWork, socket: RawFd) -> Result<std::convert::Infallibl
     program(work)?; // opened through the container's own mounts: their nosuid and noexec count
     let rules = lockdown::open_rules(work)?; // while we may still search every folder
     streams(work)?; // /dev/null and pipes, made outside
+    apparmor::at_exec(work)?; // while the launcher's procfs is still at hand
     lockdown::identity(work)?; // bounding set, ids, capabilities: what setup needed is over
     working_directory(&cwd)?; // with the program's own rights
     std::mem::forget(cwd); // closed with the rest

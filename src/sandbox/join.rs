@@ -5,10 +5,13 @@
 //! CVE-2024-21626). Launcher and newcomer are not dumpable, so nobody inside can open `/proc/PID/exe` or `fd` of
 //! either. Called by `container::exec`.
 
+use super::apparmor;
 use super::child::{self, Done, During, Failed};
+use super::created::Created;
+use super::error::{LaunchError, at};
+use super::launched::Launched;
 use super::lockdown;
 use super::ops::Slots;
-use super::parent::{Created, LaunchError, Launched, at};
 use super::prepare::{ChildWork, Prepared};
 use super::wire::{self, Step};
 use crate::cgroup::Cgroup;
@@ -123,8 +126,10 @@ fn recipe(
     child::program(work)?; // magic links are not followed, so never the launcher (CVE-2019-5736)
     let rules = lockdown::open_rules(work)?; // while we may still search every folder
     child::streams(work)?;
+    apparmor::at_exec(work)?; // through the launcher's procfs, not the container's
     lockdown::identity(work)?;
     child::working_directory(&cwd)?; // and it must lie inside (CVE-2024-21626)
+    std::mem::forget(cwd); // closed with the rest
     lockdown::marks(work)?; // non-dumpable again: changing ids resets it
     lockdown::landlock(rules)?;
     lockdown::last_limit(work)?;

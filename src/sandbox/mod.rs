@@ -3,9 +3,13 @@
 //! `prepare` makes every allocation; `launch` makes the child by one clone3, gives it its mounts and waits until
 //! it has locked itself down in front of execve. Never names oci-spec, profiles or policy.
 
+mod apparmor;
 mod child;
+mod created;
+mod error;
 mod hook;
 mod join;
+mod launched;
 mod lockdown;
 mod ops;
 mod parent;
@@ -14,8 +18,11 @@ mod start_hooks;
 mod terminal;
 mod wire;
 
+pub use created::{Created, Running, Started, exec_failure};
+pub use error::LaunchError;
 pub use hook::run as run_hook;
 pub use hook::{HookError, HookProgram, Place};
 pub use join::{Target, join};
-pub use parent::{Created, LaunchError, Launched, Running, Started, exec_failure, launch};
+pub use launched::Launched;
+pub use parent::launch;
 pub use prepare::{PrepareError, Prepared, StartGate, Streams, prepare};

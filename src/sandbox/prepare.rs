@@ -8,6 +8,7 @@ mod namespaces;
 mod ruleset;
 mod settings;
 
+use super::apparmor::Profile;
 use super::ops::{Op, Slots};
 use super::start_hooks::StartHooks;
 use crate::plan::NamespaceKind;
@@ -53,6 +54,8 @@ pub(super) struct ChildWork {
     /// v1 `tasks` files, filled in when the cgroups stand.
     pub(super) doors: Vec<OwnedFd>,
     pub(super) new_cgroup_namespace: bool,
+    /// The AppArmor profile of the program.
+    pub(super) apparmor: Option<Profile>,
     /// Slots that the launcher fills, in the order in which it sends them.
     pub(super) received: Vec<usize>,
     pub(super) ops: Vec<Op>,
@@ -197,7 +200,12 @@ pub fn prepare(
         proof: None,
         stops_before_pivot: plan.hooks.stops_before_pivot(),
         start_hooks: hooks::start_hooks(&plan.hooks)?,
-        proc: if plan.network.sysctl.is_empty() {
+        apparmor: process
+            .apparmor
+            .as_ref()
+            .map(|name| Profile::named(name))
+            .transpose()?,
+        proc: if plan.network.sysctl.is_empty() && process.apparmor.is_none() {
             None
         } else {
             Some(own_proc()?)

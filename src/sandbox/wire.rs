@@ -80,6 +80,7 @@ steps! {
     ProgramFd = "put the program at its descriptor (dup3)",
     Cwd = "enter the working directory (fchdir)",
     CwdOutside = "check the working directory: it lies outside the root",
+    AppArmor = "ask for the AppArmor profile at exec (write to /proc/thread-self/attr; aa-status says which are loaded)",
     Landlock = "restrict itself with landlock",
     Bounding = "drop a capability from the bounding set (prctl)",
     Securebits = "lock the securebits (prctl)",

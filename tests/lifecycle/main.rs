@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod apparmor;
 mod descriptors;
 mod hooks;
 mod killed;
