@@ -3,6 +3,7 @@
 //! Looks only at what the kernel says (/proc/PID, cgroup files), never at what the child claims. Any difference
 //! ends the launch. Landlock and MDWE have no file to read: they rest on the answers of their system calls.
 
+mod execution;
 mod mounts;
 
 use crate::cgroup::{Cgroup, CgroupError};
@@ -72,6 +73,7 @@ pub fn observe(plan: &Plan, pid: i32, cgroup: &Cgroup) -> Result<Verification, V
     checker.status()?;
     checker.namespaces()?;
     checker.limits()?;
+    checker.execution()?;
     checker.descriptors()?;
     let mountinfo = checker.read("mountinfo")?;
     mounts::check(plan, &mountinfo, &mut checker.out);
@@ -151,6 +153,10 @@ impl Checker<'_> {
                 &want,
                 field("Seccomp_filters"),
             );
+        }
+        // What the launcher blocks or ignores would outlive the exec: a service that can't be told to end.
+        for mask in ["SigBlk", "SigIgn"] {
+            out.same(ControlId::S8_4_13, mask, "0000000000000000", field(mask));
         }
         out.same(ControlId::S8_5_2, "Threads", "1", field("Threads"));
         out.same(ControlId::S8_4_13, "TracerPid", "0", field("TracerPid"));

@@ -4,6 +4,7 @@
 //! (one screen, each line with the controls it serves) or given as JSON. `plan` and `run` use the same value.
 
 pub mod capabilities;
+pub mod execution;
 pub mod landlock;
 pub mod limits;
 pub mod mounts;
@@ -35,6 +36,8 @@ pub struct Plan {
     pub template: Template,
     /// Program, arguments, ids, resource limits, marks.
     pub process: process::ProcessPlan,
+    /// Scheduling, memory nodes, personality, clocks.
+    pub execution: execution::ExecutionPlan,
     /// Namespaces and id maps.
     pub namespaces: namespaces::NamespacePlan,
     /// Root and mounts.
@@ -149,6 +152,7 @@ pub fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Plan, PlanErr
     unsupported(grant, host)?;
     let mut lacks = Vec::new();
     let program = survey.program.clone()?;
+    let execution = execution::plan(grant, host)?;
     let namespaces = namespaces::plan(grant, host, &mut lacks);
     let mounts = mounts::plan(grant, host, survey, &namespaces, &program, &mut lacks)?;
     let process = process::plan(grant, host, &namespaces, program, &mut lacks)?;
@@ -169,6 +173,7 @@ pub fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Plan, PlanErr
         caller: grant.caller,
         template: grant.template,
         process,
+        execution,
         namespaces,
         mounts,
         capabilities: capabilities::plan(grant),
@@ -269,6 +274,7 @@ impl Plan {
     /// The lines of the screen, one family after the other.
     pub fn lines(&self) -> Vec<Line> {
         let mut out = self.process.lines();
+        out.extend(self.execution.lines());
         out.extend(self.namespaces.lines());
         out.extend(self.mounts.lines());
         out.extend(self.capabilities.lines());

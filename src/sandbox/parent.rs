@@ -4,7 +4,7 @@
 
 use super::child;
 use super::ops::{Op, Slots};
-use super::prepare::{Labels, Maps, Prepared};
+use super::prepare::{Classes, Labels, Maps, Prepared};
 use super::wire::{self, Report, Step};
 use crate::cgroup::{Cgroup, CgroupError};
 use crate::sys::process::{self, Side, SingleThreaded};
@@ -70,15 +70,24 @@ pub struct Created {
 
 /// A child that is locking itself down: the launcher has time for something else.
 #[must_use]
-pub struct Launched(Created);
+pub struct Launched(Created, Classes);
 
 impl Launched {
     /// Waits until it stands in front of exec.
     pub fn ready(self) -> Result<Created, LaunchError> {
-        match self.0.expect(Step::Ready) {
-            Ok(()) => Ok(self.0),
+        let Launched(created, classes) = self;
+        let given = created.expect(Step::Ready).and_then(|()| {
+            // Only now: the child has entered its cgroups, whose shares decide what it may have.
+            let given = classes.give(created.pid);
+            given.map_err(|(tried, errno)| LaunchError::Launcher {
+                tried: tried.into(),
+                errno,
+            })
+        });
+        match given {
+            Ok(()) => Ok(created),
             Err(error) => {
-                self.0.abandon();
+                created.abandon();
                 Err(error)
             }
         }
@@ -155,7 +164,7 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
         oom_score_adj: prepared.oom_score_adj,
     };
     match outside.serve(&created) {
-        Ok(()) => Ok(Launched(created)),
+        Ok(()) => Ok(Launched(created, prepared.classes)),
         Err(error) => {
             created.abandon();
             Err(error)

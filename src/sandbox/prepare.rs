@@ -2,6 +2,7 @@
 //!
 //! Every allocation and every failure that is ours happens here, before there is a child.
 
+mod execution;
 mod mounts;
 mod namespaces;
 mod ruleset;
@@ -15,6 +16,7 @@ use crate::plan::network::Loopback;
 use crate::plan::process::{Dumpable, ParentDeath, Speculation, Stdio};
 use crate::plan::seccomp::Mdwe;
 use crate::sys::process::ExecStrings;
+pub(super) use execution::{Classes, OwnExecution};
 pub(super) use namespaces::Maps;
 use namespaces::{clone_flags, joins, maps};
 pub(super) use ruleset::Landlock;
@@ -32,6 +34,7 @@ pub struct Prepared {
     pub(super) child: ChildWork,
     pub(super) labels: Labels,
     pub(super) oom_score_adj: Option<i32>,
+    pub(super) classes: Classes,
 }
 
 /// What the child works from.
@@ -55,6 +58,7 @@ pub(super) struct ChildWork {
     pub(super) hostname: Option<CString>,
     pub(super) domainname: Option<CString>,
     pub(super) loopback: bool,
+    pub(super) execution: OwnExecution,
     pub(super) rlimits: Vec<(i32, u64, u64)>,
     pub(super) keyring: CString,
     pub(super) program: CString,
@@ -172,6 +176,7 @@ pub fn prepare(
         .iter()
         .map(capability)
         .collect::<Result<_, _>>()?;
+    let (own_execution, classes) = execution::split(&plan.execution);
     let child = ChildWork {
         slots: Slots::new(mounts.slots),
         ignored_signals: 0,
@@ -206,6 +211,7 @@ pub fn prepare(
             .map(|d| c_string(d, "/domainname"))
             .transpose()?,
         loopback: plan.network.loopback == Loopback::Up,
+        execution: own_execution,
         rlimits: rlimits(process, &mut labels)?,
         keyring: c_string(&format!("cofferdam-{}", plan.name), "the name")?,
         program: c_string(process.program.path.relative(), "the program")?,
@@ -252,6 +258,7 @@ pub fn prepare(
         child,
         labels,
         oom_score_adj: process.oom_score_adj,
+        classes,
     })
 }
 

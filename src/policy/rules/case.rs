@@ -7,9 +7,9 @@ use crate::controls::ControlId;
 use crate::host::Host;
 use crate::paths::GuestPath;
 use crate::policy::{
-    Amount, Caller, CapabilitySets, CgroupPlace, Clamp, Date, Exception, Exec, Grant, Ids, Limits,
-    Loosened, LsmLabels, OnExcess, Policy, Ports, Process, Root, SeccompGrant, Template, Violation,
-    Waiver, WriteExecute,
+    Amount, Caller, CapabilitySets, CgroupPlace, Clamp, Date, Exception, Exec, Execution, Grant,
+    Ids, Limits, Loosened, LsmLabels, OnExcess, Policy, Ports, Process, Root, SeccompGrant,
+    Template, Violation, Waiver, WriteExecute,
 };
 use oci_spec::runtime::{Linux, Spec};
 use std::fmt::Display;
@@ -281,6 +281,7 @@ fn nothing(bundle: &Bundle) -> Grant {
             rlimits: Vec::new(),
             terminal: None,
         },
+        execution: Execution::default(),
         exec: Exec::Once,
         exec_verb: None,
         write_execute: WriteExecute::Denied,

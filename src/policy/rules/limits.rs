@@ -127,7 +127,7 @@ fn quota(case: &mut Case<'_>, asked: Amount, period: u64, ceiling: Cpus) -> u64 
 }
 
 /// The kernel's list form: "0-3,7".
-fn id_list(case: &mut Case<'_>, pointer: &str, text: Option<String>) -> Option<String> {
+pub(super) fn id_list(case: &mut Case<'_>, pointer: &str, text: Option<String>) -> Option<String> {
     let text = text?;
     let number = |n: &str| {
         (!n.is_empty() && n.len() <= 5 && n.bytes().all(|b| b.is_ascii_digit()))

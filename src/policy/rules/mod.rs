@@ -7,8 +7,10 @@ mod annotations;
 mod capabilities;
 mod case;
 mod cgroup;
+mod clocks;
 mod devices;
 mod env;
+mod execution;
 mod hooks;
 mod identity;
 mod io;
@@ -80,6 +82,12 @@ const RULES: &[Rule] = &[
     rule(&[S8_1_4], cgroup::place),
     rule(&[S8_1_4, S8_4_13], rlimits::all),
     rule(&[S8_1_4], rlimits::oom_score),
+    rule(&[S8_1_4], execution::scheduler),
+    rule(&[S8_1_4], execution::io_priority),
+    rule(&[S8_1_4], execution::affinity),
+    rule(&[S8_1_4], execution::personality),
+    rule(&[S8_1_4], execution::memory_policy),
+    rule(&[S8_1_3], clocks::offsets),
     rule(&[S8_1_4, S8_4_8], seccomp::profile),
     rule(&[S8_2_4, S8_5_4, S8_5_5], ports::tcp),
     rule(&[S8_5_1, S8_4_4], sysctl::all),
