@@ -3,10 +3,12 @@
 //! [`Host::probe`] does the reading; nothing here decides anything. Called once, early in every verb that plans.
 
 mod cgroups;
+mod delegated;
 mod disk;
 mod mountinfo;
 mod probe;
 
+pub use delegated::Delegated;
 pub use disk::disk_behind;
 pub use probe::HostError;
 
@@ -36,6 +38,8 @@ pub struct Host {
     pub cgroups: CgroupLayout,
     /// Ranges of ids that others use (/etc/subuid, /etc/subgid): (first, count).
     pub taken_ids: Vec<(u32, u32)>,
+    /// Ids that an ordinary caller may map.
+    pub delegated: Delegated,
     /// Mount points of the host that matter to `--rootfs /`.
     pub submounts: Vec<HostPath>,
     /// Linux security modules in use, in order; empty when the list can't be read.

@@ -267,7 +267,8 @@ impl Checker<'_> {
 
     /// Only 0, 1 and 2 may survive exec (CVE-2024-21626).
     fn descriptors(&mut self) -> Result<(), VerifyError> {
-        let path = format!("/proc/{}/fd", self.pid);
+        // Not fd/, which opens to the owner alone: an ordinary user's child has ids of the user's ranges.
+        let path = format!("/proc/{}/fdinfo", self.pid);
         let entries = fs::read_dir(&path).map_err(|why| VerifyError::Read { path, why })?;
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();

@@ -5,6 +5,7 @@
 
 pub mod capabilities;
 pub mod execution;
+pub mod ids;
 pub mod landlock;
 pub mod limits;
 pub mod mounts;
@@ -20,7 +21,7 @@ use crate::host::Host;
 // What later stages need of the grant's words: they name the plan alone.
 pub use crate::policy::{Atime, Exec, IdMap, NamespaceKind, Propagation};
 
-use crate::policy::{Caller, Clamp, Grant, Ids, Template, Waiver};
+use crate::policy::{Caller, Clamp, Grant, Template, Waiver};
 use crate::survey::{ProgramError, Survey};
 use serde::Serialize;
 
@@ -153,7 +154,7 @@ pub fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Plan, PlanErr
     let mut lacks = Vec::new();
     let program = survey.program.clone()?;
     let execution = execution::plan(grant, host)?;
-    let namespaces = namespaces::plan(grant, host, &mut lacks);
+    let namespaces = namespaces::plan(grant, host, survey, &mut lacks)?;
     let mounts = mounts::plan(grant, host, survey, &namespaces, &program, &mut lacks)?;
     let process = process::plan(grant, host, &namespaces, program, &mut lacks)?;
     let seccomp = seccomp::plan(grant, host, process.exec_fd, &mut lacks)?;
@@ -201,16 +202,6 @@ fn unsupported(grant: &Grant, host: &Host) -> Result<(), PlanError> {
             host.release
         );
         return refuse("the kernel", what);
-    }
-    let by_path = |kind| {
-        grant
-            .namespaces
-            .iter()
-            .any(|n| n.kind == kind && n.join.is_some())
-    };
-    if grant.ids == Ids::Joined || by_path(NamespaceKind::User) || by_path(NamespaceKind::Mount) {
-        let what = "joining a user or mount namespace is not supported: leave its path out".into();
-        return refuse("/linux/namespaces", what);
     }
     if grant.process.terminal.is_some() {
         let what = "terminals are not supported, with or without an exception: set it to false";

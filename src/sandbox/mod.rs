@@ -3,6 +3,7 @@
 //! `prepare` makes every allocation; `launch` makes the child by one clone3, gives it its mounts and waits until
 //! it has locked itself down in front of execve. Never names oci-spec, profiles or policy.
 
+mod aside;
 mod child;
 mod lockdown;
 mod ops;

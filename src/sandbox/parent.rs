@@ -2,11 +2,13 @@
 //!
 //! On any failure the child is killed and reaped before the error is returned. Called by `container`.
 
+use super::aside::{self, Made};
 use super::child;
 use super::ops::{Op, Slots};
 use super::prepare::{Classes, Labels, Maps, Prepared};
 use super::wire::{self, Report, Step};
 use crate::cgroup::{Cgroup, CgroupError};
+use crate::paths::HostPath;
 use crate::sys::process::{self, Side, SingleThreaded};
 use crate::sys::socket::{self, send_fds};
 use nix::errno::Errno;
@@ -37,6 +39,14 @@ pub enum LaunchError {
     /// The child ended without a word.
     #[error("the child ended during setup without a report ({0})")]
     Silent(String),
+    /// A program that maps ids.
+    #[error("{tried} failed: {why} (are the ranges the caller's in /etc/subuid and /etc/subgid?)")]
+    Helper {
+        /// The command.
+        tried: String,
+        /// What it said.
+        why: String,
+    },
     /// Cgroups.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
@@ -121,12 +131,6 @@ fn at<T>(result: Result<T, Errno>, tried: &str) -> Result<T, LaunchError> {
 
 /// Makes the child and gives it all that only the outside can.
 pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, LaunchError> {
-    for (fd, kind) in &prepared.joins {
-        at(
-            process::setns(fd.as_fd(), *kind),
-            "join a namespace (setns)",
-        )?;
-    }
     at(
         crate::sys::fs::cloexec_from(3),
         "mark descriptors close-on-exec (close_range)",
@@ -139,15 +143,14 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
     )?;
     let proof = SingleThreaded::prove().ok_or(LaunchError::Threads)?;
     prepared.child.ignored_signals = proof.ignored;
-    let side = at(
-        process::clone_child(&proof, prepared.clone_flags, cgroup.v2_fd()),
-        "make the child with its namespaces (clone3); are user namespaces allowed (user.max_user_namespaces)?",
-    )?;
-    let Side::Parent { pid, pidfd } = side else {
-        drop(ours);
-        let socket = theirs.as_raw_fd();
-        std::mem::forget(theirs);
-        child::run(prepared.child, socket)
+    let (pid, pidfd) = match make(&prepared, &proof, cgroup.v2_fd())? {
+        Side::Parent { pid, pidfd } => (pid, pidfd),
+        Side::Child => {
+            drop(ours);
+            let socket = theirs.as_raw_fd();
+            std::mem::forget(theirs);
+            child::run(prepared.child, socket)
+        }
     };
     drop(theirs);
     let created = Created {
@@ -168,6 +171,40 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
         Err(error) => {
             created.abandon();
             Err(error)
+        }
+    }
+}
+
+/// The child, made by the launcher itself or, where namespaces are joined, by a process aside.
+fn make(
+    prepared: &Prepared,
+    proof: &SingleThreaded,
+    cgroup: Option<BorrowedFd<'_>>,
+) -> Result<Side, LaunchError> {
+    let flags = prepared.clone_flags;
+    let tried = "make the child with its namespaces (clone3); are user namespaces allowed (user.max_user_namespaces)?";
+    if !prepared.joining.is_needed() {
+        return at(process::clone_child(proof, flags, cgroup), tried);
+    }
+    let (from, tell) = at(
+        nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC),
+        "make a pipe (pipe2)",
+    )?;
+    match at(process::clone_child(proof, 0, None), tried)? {
+        Side::Child => {
+            aside::step(proof, &prepared.joining, flags, cgroup, tell.as_raw_fd());
+            Ok(Side::Child)
+        }
+        Side::Parent { pid, .. } => {
+            drop(tell);
+            match aside::hear(pid, &from) {
+                Made::Child(pid) => {
+                    let pidfd = at(process::pidfd_open(pid), "refer to the child (pidfd_open)")?;
+                    Ok(Side::Parent { pid, pidfd })
+                }
+                Made::Failed(report) => Err(prepared.labels.sentence(report)),
+                Made::Silent => Err(LaunchError::Silent("before there was a child".into())),
+            }
         }
     }
 }
@@ -225,12 +262,49 @@ fn write_proc(pid: i32, file: &str, text: &str) -> Result<(), LaunchError> {
     })
 }
 
-fn map_ids(pid: i32, maps: &Maps) -> Result<OwnedFd, LaunchError> {
-    if maps.deny_setgroups {
-        write_proc(pid, "setgroups", "deny")?;
+/// Runs newuidmap or newgidmap, by absolute path and with nothing of the caller's environment.
+fn help(program: &HostPath, pid: i32, words: &[String]) -> Result<(), LaunchError> {
+    let failed = |why: String| LaunchError::Helper {
+        tried: format!("{program} {pid} {}", words.join(" ")),
+        why,
+    };
+    let ran = std::process::Command::new(program.as_path())
+        .arg(pid.to_string())
+        .args(words)
+        .env_clear()
+        .stdin(std::process::Stdio::null())
+        .output()
+        .map_err(|e| failed(e.to_string()))?;
+    match ran.status.success() {
+        true => Ok(()),
+        false => Err(failed(
+            String::from_utf8_lossy(&ran.stderr)
+                .trim()
+                .replace('\n', "; "),
+        )),
     }
-    write_proc(pid, "uid_map", &maps.uids)?;
-    write_proc(pid, "gid_map", &maps.gids)?;
+}
+
+fn map_ids(pid: i32, maps: &Maps) -> Result<OwnedFd, LaunchError> {
+    match maps {
+        Maps::Joined => {}
+        Maps::Written {
+            uids,
+            gids,
+            deny_setgroups,
+        } => {
+            if *deny_setgroups {
+                write_proc(pid, "setgroups", "deny")?;
+            }
+            write_proc(pid, "uid_map", uids)?;
+            write_proc(pid, "gid_map", gids)?;
+        }
+        Maps::Helped(helpers) => {
+            for (program, words) in helpers {
+                help(program, pid, words)?;
+            }
+        }
+    }
     let path = format!("/proc/{pid}/ns/user");
     std::fs::File::open(&path)
         .map(OwnedFd::from)
@@ -333,6 +407,7 @@ impl Labels {
         let index = usize::from(report.index);
         let of = |list: &Vec<String>| list.get(index).cloned().unwrap_or_default();
         let detail = match report.step {
+            Step::Join => of(&self.joins),
             Step::Mount => of(&self.child_ops),
             Step::Limit => of(&self.limits),
             Step::Landlock => of(&self.rules),

@@ -17,8 +17,8 @@ use crate::plan::process::{Dumpable, ParentDeath, Speculation, Stdio};
 use crate::plan::seccomp::Mdwe;
 use crate::sys::process::ExecStrings;
 pub(super) use execution::{Classes, OwnExecution};
-pub(super) use namespaces::Maps;
-use namespaces::{clone_flags, joins, maps};
+pub(super) use namespaces::{Joining, Maps};
+use namespaces::{clone_flags, joining, maps};
 pub(super) use ruleset::Landlock;
 use ruleset::landlock_ruleset;
 use settings::{own_proc, rlimits, sysctl};
@@ -28,7 +28,7 @@ use std::os::fd::OwnedFd;
 /// Everything the launch needs, ready made.
 pub struct Prepared {
     pub(super) clone_flags: u64,
-    pub(super) joins: Vec<(OwnedFd, i32)>,
+    pub(super) joining: Joining,
     pub(super) user: Option<Maps>,
     pub(super) launcher_ops: Vec<Op>,
     pub(super) child: ChildWork,
@@ -104,6 +104,7 @@ pub struct StartGate {
 pub(super) struct Labels {
     pub(super) launcher_ops: Vec<String>,
     pub(super) child_ops: Vec<String>,
+    pub(super) joins: Vec<String>,
     pub(super) limits: Vec<String>,
     pub(super) rules: Vec<String>,
     pub(super) sysctl: Vec<String>,
@@ -161,7 +162,7 @@ pub fn prepare(
     let mut labels = Labels::default();
     let mounts = mounts::compile(plan, &mut labels)?;
     let user = plan.namespaces.user.as_ref();
-    let joins = joins(plan)?;
+    let joining = joining(plan, &mut labels)?;
     let sysctl = sysctl(plan, &mut labels)?;
     let capability = |name: &String| {
         format!("CAP_{name}")
@@ -194,9 +195,8 @@ pub fn prepare(
             .filter(|op| matches!(op, Op::AttachStage { .. }))
             .count(),
         ops: mounts.child,
-        become_root: user
-            .is_some_and(|u| u.by == MapWriter::Launcher && u.outside_uid(0).is_some()),
-        pivot: plan.namespaces.is_new(NamespaceKind::Mount),
+        become_root: user.is_some_and(|u| u.by != MapWriter::OwnId && u.outside_uid(0).is_some()),
+        pivot: plan.namespaces.is_apart(NamespaceKind::Mount),
         sysctl,
         hostname: plan
             .namespaces
@@ -252,7 +252,7 @@ pub fn prepare(
     debug_assert!(process.stdio == Stdio::NoTerminal || child.stdio.iter().all(Option::is_none));
     Ok(Prepared {
         clone_flags: clone_flags(plan),
-        joins,
+        joining,
         user: user.map(maps),
         launcher_ops: mounts.launcher,
         child,

@@ -55,6 +55,9 @@ macro_rules! steps {
 steps! {
     Ready = "locked down and waiting",
     Held = "waiting at the gate",
+    Join = "join a namespace (setns)",
+    Clocks = "shift the clocks of a new time namespace (unshare, write timens_offsets)",
+    CloneAside = "make the child in the joined namespaces (clone3)",
     Receive = "receive the mounts from the launcher (recvmsg)",
     Mark = "become non-dumpable, leave the session, reset signals (prctl, setsid, signal)",
     Cgroup = "enter its cgroup and a cgroup namespace (write, unshare)",

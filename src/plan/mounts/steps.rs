@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::paths::{GuestPath, HostPath};
 use crate::plan::namespaces::NamespacePlan;
 use crate::plan::{Lack, PlanError, Weight};
-use crate::policy::{Grant, Mount, MountSource, NamespaceKind, RootSource, Template};
+use crate::policy::{Grant, Mount, MountSource, RootSource, Template};
 use crate::survey::{Kind, Source, Survey};
 
 /// `--rootfs /`: everything but programs and configuration reads as empty, and so do secrets below /etc.
@@ -120,8 +120,8 @@ pub(super) fn mount(
             holds: Skeleton::default(),
         },
         MountSource::Proc => What::Proc {
-            processes_only: grant.template != Template::Compat
-                && namespaces.is_new(NamespaceKind::Pid),
+            // Also in a shared pid namespace: what is not a process (/proc/sys, /proc/kcore) is the host's.
+            processes_only: grant.template != Template::Compat,
         },
         MountSource::Dev => {
             by = builder.privileged();

@@ -49,8 +49,13 @@ pub enum Ids {
     },
     /// No user namespace: the same ids as on the host.
     Host,
-    /// Those of a user namespace that is joined.
-    Joined,
+    /// Those of a user namespace that is joined; the lists are what the request says they are, or empty.
+    Joined {
+        /// User ids.
+        uids: Vec<IdMap>,
+        /// Group ids.
+        gids: Vec<IdMap>,
+    },
 }
 
 /// One range of ids.

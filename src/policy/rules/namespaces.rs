@@ -104,14 +104,12 @@ fn join_at(
     path: &str,
 ) -> Option<HostPath> {
     let name = word(kind);
-    let remedy = format!(
-        "a namespace is joined at one of: {}",
-        case.policy
-            .ceilings
-            .join
-            .get(name)
-            .map_or_else(String::new, |p| p.join(", "))
-    );
+    let places = case.policy.ceilings.join.get(name);
+    let remedy = match (places.map(|p| p.join(", ")).unwrap_or_default(), kind) {
+        (_, NamespaceKind::Mount) => "a mount namespace is never joined: whoever else is in it could change a root that was verified read-only; leave the path out".into(),
+        (places, _) if places.is_empty() => format!("policy lets no {name} namespace be joined: leave the path out"),
+        (places, _) => format!("a {name} namespace is joined at one of: {places}"),
+    };
     let parsed = HostPath::parse(path)
         .ok()
         .filter(|_| !path.split('/').any(|p| p == ".." || p == "."));
@@ -190,12 +188,12 @@ pub(super) fn ids(case: &mut Case<'_>) {
     let uids = maps(case.linux().and_then(|l| l.uid_mappings().as_ref()));
     let gids = maps(case.linux().and_then(|l| l.gid_mappings().as_ref()));
     let mapped = !uids.is_empty() || !gids.is_empty();
-    if mapped && joined != Some(false) {
+    if mapped && joined.is_none() {
         let pointer = match uids.is_empty() {
             true => "/linux/gidMappings",
             false => "/linux/uidMappings",
         };
-        let found = "id mappings without a new user namespace";
+        let found = "id mappings without a user namespace";
         case.refuse(
             ControlId::S8_5_1,
             pointer,
@@ -205,7 +203,11 @@ pub(super) fn ids(case: &mut Case<'_>) {
         return;
     }
     case.grant.ids = match joined {
-        Some(true) => Ids::Joined,
+        // What the engine believes the maps to be: compared with what they are.
+        Some(true) => Ids::Joined {
+            uids: known(case, "/linux/uidMappings", &uids),
+            gids: known(case, "/linux/gidMappings", &gids),
+        },
         Some(false) if mapped => Ids::Mapped {
             uids: ranges(case, "/linux/uidMappings", &uids),
             gids: ranges(case, "/linux/gidMappings", &gids),
@@ -226,6 +228,13 @@ pub(super) fn ids(case: &mut Case<'_>) {
             Ids::Host
         }
     };
+}
+
+fn known(case: &mut Case<'_>, pointer: &str, list: &[LinuxIdMapping]) -> Vec<IdMap> {
+    match list.is_empty() {
+        true => Vec::new(),
+        false => ranges(case, pointer, list),
+    }
 }
 
 fn without_user_namespace(case: &mut Case<'_>) {

@@ -1,25 +1,34 @@
 //! Namespaces: what clone3 makes, what is joined, who is who in the new user namespace.
 
-use super::PrepareError;
+use super::{Labels, PrepareError};
+use crate::paths::HostPath;
 use crate::plan::namespaces::{MapWriter, UserMap};
-use crate::plan::{NamespaceKind, Plan};
+use crate::plan::{IdMap, NamespaceKind, Plan};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
-/// Lines for uid_map and gid_map.
-pub(in crate::sandbox) struct Maps {
-    pub(in crate::sandbox) uids: String,
-    pub(in crate::sandbox) gids: String,
-    pub(in crate::sandbox) deny_setgroups: bool,
+/// How the maps of the user namespace come about.
+pub(in crate::sandbox) enum Maps {
+    /// The launcher writes these lines into uid_map and gid_map.
+    Written {
+        uids: String,
+        gids: String,
+        deny_setgroups: bool,
+    },
+    /// Set-uid programs do, each with a process id before these words.
+    Helped([(HostPath, Vec<String>); 2]),
+    /// They are there.
+    Joined,
 }
 
 pub(super) fn clone_flags(plan: &Plan) -> u64 {
     // The cgroup namespace is made once the child is in its cgroup: that is its root.
-    let by_clone = plan
-        .namespaces
-        .new
-        .iter()
-        .filter(|kind| **kind != NamespaceKind::Cgroup);
+    let shifted = !plan.execution.clock_offsets.is_empty();
+    let by_clone = plan.namespaces.new.iter().filter(|kind| match kind {
+        NamespaceKind::Cgroup => false,
+        NamespaceKind::Time => !shifted,
+        _ => true,
+    });
     by_clone
         .map(|kind| flag_of(*kind) as u64)
         .fold(0, |a, b| a | b)
@@ -34,11 +43,36 @@ fn flag_of(kind: NamespaceKind) -> i32 {
         NamespaceKind::Ipc => libc::CLONE_NEWIPC,
         NamespaceKind::Uts => libc::CLONE_NEWUTS,
         NamespaceKind::Cgroup => libc::CLONE_NEWCGROUP,
-        NamespaceKind::Time => 0x80, // CLONE_NEWTIME
+        NamespaceKind::Time => crate::sys::process::NEW_TIME,
     }
 }
 
-pub(super) fn joins(plan: &Plan) -> Result<Vec<(OwnedFd, i32)>, PrepareError> {
+/// What a process must do before it makes the child.
+pub(in crate::sandbox) struct Joining {
+    /// In this order.
+    pub(in crate::sandbox) namespaces: Vec<(OwnedFd, i32)>,
+    /// Lines for timens_offsets.
+    pub(in crate::sandbox) offsets: String,
+}
+
+impl Joining {
+    pub(in crate::sandbox) fn is_needed(&self) -> bool {
+        !self.namespaces.is_empty() || !self.offsets.is_empty()
+    }
+}
+
+pub(super) fn joining(plan: &Plan, labels: &mut Labels) -> Result<Joining, PrepareError> {
+    let offsets = plan.execution.clock_offsets.iter();
+    let offsets = offsets.map(|o| format!("{} {} {}\n", o.clock.name(), o.seconds, o.nanoseconds));
+    let joined = &plan.namespaces.joined;
+    labels.joins = joined.iter().map(|(_, path)| path.to_string()).collect();
+    Ok(Joining {
+        namespaces: joins(plan)?,
+        offsets: offsets.collect(),
+    })
+}
+
+fn joins(plan: &Plan) -> Result<Vec<(OwnedFd, i32)>, PrepareError> {
     plan.namespaces
         .joined
         .iter()
@@ -66,14 +100,25 @@ pub(super) fn joins(plan: &Plan) -> Result<Vec<(OwnedFd, i32)>, PrepareError> {
 }
 
 pub(super) fn maps(user: &UserMap) -> Maps {
-    let text = |maps: &[crate::plan::IdMap]| {
+    let text = |maps: &[IdMap]| {
         maps.iter()
             .map(|m| format!("{} {} {}\n", m.inside, m.outside, m.count))
             .collect::<String>()
     };
-    Maps {
-        uids: text(&user.uids),
-        gids: text(&user.gids),
-        deny_setgroups: user.by == MapWriter::OwnId,
+    let words = |maps: &[IdMap]| {
+        let numbers = maps.iter().flat_map(|m| [m.inside, m.outside, m.count]);
+        numbers.map(|n| n.to_string()).collect()
+    };
+    match &user.by {
+        MapWriter::Joined => Maps::Joined,
+        MapWriter::Helpers { uids, gids } => Maps::Helped([
+            (uids.clone(), words(&user.uids)),
+            (gids.clone(), words(&user.gids)),
+        ]),
+        by => Maps::Written {
+            uids: text(&user.uids),
+            gids: text(&user.gids),
+            deny_setgroups: *by == MapWriter::OwnId,
+        },
     }
 }
