@@ -81,6 +81,14 @@ pub struct CgroupLayout {
     pub v2: Option<V2Hierarchy>,
 }
 
+impl CgroupLayout {
+    /// Whether this controller is on a v1 hierarchy.
+    pub fn has_v1(&self, controller: &str) -> bool {
+        let mut all = self.v1.iter().flat_map(|h| &h.controllers);
+        all.any(|c| c == controller)
+    }
+}
+
 /// One v1 hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct V1Hierarchy {
