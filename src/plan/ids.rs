@@ -115,7 +115,8 @@ fn covers(grant: &Grant, map: &UserMap) -> Result<(), PlanError> {
     }
 }
 
-fn text(maps: &[IdMap]) -> String {
+/// The lines of a map on one.
+pub(super) fn text(maps: &[IdMap]) -> String {
     let one = |m: &IdMap| format!("{}+{} -> {}", m.inside, m.count, m.outside);
     maps.iter().map(one).collect::<Vec<_>>().join(", ")
 }

@@ -19,7 +19,7 @@ mod screen;
 use crate::controls::ControlId;
 use crate::host::Host;
 // What later stages need of the grant's words: they name the plan alone.
-pub use crate::policy::{Atime, Exec, IdMap, NamespaceKind, Propagation};
+pub use crate::policy::{Atime, Exec, IdMap, NamespaceKind, Propagation, Translation};
 
 use crate::policy::{Caller, Clamp, Grant, Template, Waiver};
 use crate::survey::{ProgramError, Survey};

@@ -85,7 +85,13 @@ pub(super) fn cpu(case: &mut Case<'_>) {
     );
     match cpu.idle() {
         None | Some(0) => {}
-        Some(1) => case.grant.limits.cpu_idle = true,
+        Some(1) => {
+            case.grant.limits.cpu_idle = true;
+            if let Some(shares) = case.grant.limits.cpu_shares.take() {
+                let given = "the least there is: an idle cgroup takes no other";
+                case.cut(ControlId::S8_1_4, &format!("{at}/shares"), shares, given);
+            }
+        }
         Some(n) => {
             let place = format!("{at}/idle");
             case.refuse(ControlId::S8_1_4, &place, n, "give 0 or 1");

@@ -23,6 +23,7 @@ mod namespaces;
 mod paths;
 mod ports;
 mod process;
+mod remount;
 mod rlimits;
 mod root;
 mod seccomp;

@@ -7,7 +7,8 @@ use super::mount_options::{self, MountOptions};
 use super::{strings::MAX_LIST, strings::shorten, volumes};
 use crate::controls::ControlId;
 use crate::paths::GuestPath;
-use crate::policy::{Amount, Atime, Mount, MountSource, Propagation};
+use crate::policy::{Amount, Atime, Ids, Mount, MountSource, Propagation, Translation};
+use oci_spec::runtime::LinuxIdMapping;
 use std::collections::BTreeSet;
 
 /// Far more than any image or engine asks for, far less than what fills the kernel's table (fs.mount-max).
@@ -82,16 +83,10 @@ fn one(
             super::NO_MECHANISM,
         );
     }
-    let own = mount.uid_mappings().is_some() || mount.gid_mappings().is_some();
-    if own && !same_maps(case, mount) {
-        case.refuse(
-            ControlId::S8_5_1,
-            &format!("{pointer}/uidMappings"),
-            "id mappings other than the container's",
-            "use those of /linux, or leave them out",
-        );
+    if super::remount::is_change(mount, &options) {
+        return super::remount::change(case, pointer, &target, &options);
     }
-    let Some(source) = source(case, pointer, &target, mount, &options, own) else {
+    let Some(source) = source(case, pointer, &target, mount, &options) else {
         return;
     };
     if !taken.insert(target.clone()) {
@@ -99,15 +94,48 @@ fn one(
         case.refuse(ControlId::S8_4_5, pointer, found, "mount each place once");
         return;
     }
-    misplaced(case, pointer, &source, &options);
+    misplaced(case, pointer, &source, mount, &options);
     let granted = attributes(case, pointer, plain(target, source, pointer), &options);
     case.grant.mounts.push(granted);
 }
 
-fn same_maps(case: &Case<'_>, mount: &oci_spec::runtime::Mount) -> bool {
-    case.linux().is_some_and(|l| {
-        l.uid_mappings() == mount.uid_mappings() && l.gid_mappings() == mount.gid_mappings()
-    })
+/// How ids show through a bind mount. Maps of its own could make files on the host for any owner.
+fn translation(
+    case: &mut Case<'_>,
+    pointer: &str,
+    mount: &oci_spec::runtime::Mount,
+    asked: bool,
+) -> Translation {
+    let maps = |list: &Option<Vec<LinuxIdMapping>>| list.clone().unwrap_or_default();
+    let (uids, gids) = (maps(mount.uid_mappings()), maps(mount.gid_mappings()));
+    let namespace = case.grant.ids != Ids::Host;
+    let place = format!("{pointer}/uidMappings");
+    if uids.is_empty() && gids.is_empty() {
+        if asked && !namespace {
+            let remedy =
+                "give uidMappings and gidMappings, here or under /linux with a user namespace";
+            case.refuse(ControlId::S8_5_1, &place, "idmap without mappings", remedy);
+        }
+        return match asked {
+            true => Translation::Container,
+            false => Translation::None,
+        };
+    }
+    let same = case.linux().is_some_and(|l| {
+        maps(l.uid_mappings()) == uids && maps(l.gid_mappings()) == gids && namespace
+    });
+    if same {
+        return Translation::Container;
+    }
+    if !case.compat() {
+        let remedy = "use those of /linux, or leave them out";
+        let found = "id mappings other than the container's";
+        case.refuse(ControlId::S8_5_1, &place, found, remedy);
+    }
+    Translation::Own {
+        uids: super::namespaces::ranges(case, &place, &uids),
+        gids: super::namespaces::ranges(case, &format!("{pointer}/gidMappings"), &gids),
+    }
 }
 
 /// What is attached, or `None` after saying why not.
@@ -117,7 +145,6 @@ fn source(
     target: &GuestPath,
     mount: &oci_spec::runtime::Mount,
     options: &MountOptions,
-    own_maps: bool,
 ) -> Option<MountSource> {
     let kind = mount.typ().as_deref().unwrap_or("");
     let kind = if options.bind.is_some() || kind == "none" {
@@ -171,8 +198,11 @@ fn source(
         }
         "tmpfs" => Some(tmpfs(case, pointer, options)),
         "bind" => {
-            let idmap = options.idmap || own_maps || case.bundle.extras.idmapped.contains(target);
-            volumes::bind(case, pointer, target, mount, options, idmap)
+            let ids = match case.bundle.extras.idmapped.contains(target) {
+                true => Translation::Container,
+                false => translation(case, pointer, mount, options.idmap),
+            };
+            volumes::bind(case, pointer, target, mount, options, ids)
         }
         other => {
             let found = format!("the file system {:?}", shorten(other));
@@ -196,7 +226,13 @@ fn is_kernel_place(target: &GuestPath) -> bool {
 }
 
 /// Options of another kind of mount: they change nothing, and that is said.
-fn misplaced(case: &mut Case<'_>, pointer: &str, source: &MountSource, options: &MountOptions) {
+fn misplaced(
+    case: &mut Case<'_>,
+    pointer: &str,
+    source: &MountSource,
+    mount: &oci_spec::runtime::Mount,
+    options: &MountOptions,
+) {
     let tmpfs = matches!(source, MountSource::Tmpfs { .. } | MountSource::Dev);
     let bind = matches!(source, MountSource::Bind { .. });
     let sized = options.size.is_some() || options.inodes.is_some() || options.copy_up;
@@ -218,7 +254,8 @@ fn misplaced(case: &mut Case<'_>, pointer: &str, source: &MountSource, options: 
             "those of the source",
         );
     }
-    if options.idmap && !bind {
+    let mapped = mount.uid_mappings().is_some() || mount.gid_mappings().is_some();
+    if (options.idmap || mapped) && !bind {
         let place = format!("{pointer}/options");
         case.cut(
             ControlId::S8_4_7,
@@ -333,8 +370,13 @@ fn noexec(case: &mut Case<'_>, place: &str, mount: &Mount, options: &MountOption
     }
 }
 
-fn propagation(case: &mut Case<'_>, place: &str, options: &MountOptions) -> Option<Propagation> {
+pub(super) fn propagation(
+    case: &mut Case<'_>,
+    place: &str,
+    options: &MountOptions,
+) -> Option<Propagation> {
     match options.propagation {
+        asked if case.compat() => asked,
         None | Some(Propagation::Private) => None,
         Some(Propagation::Unbindable) => {
             case.cut(ControlId::S8_4_5, place, "unbindable", "private");

@@ -248,7 +248,7 @@ fn without_user_namespace(case: &mut Case<'_>) {
     }
 }
 
-fn ranges(case: &mut Case<'_>, pointer: &str, list: &[LinuxIdMapping]) -> Vec<IdMap> {
+pub(super) fn ranges(case: &mut Case<'_>, pointer: &str, list: &[LinuxIdMapping]) -> Vec<IdMap> {
     // user_namespaces(7): 340 lines since Linux 4.15.
     if list.is_empty() || list.len() > 340 {
         let found = format!("{} ranges of ids", list.len());

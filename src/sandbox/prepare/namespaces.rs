@@ -4,7 +4,8 @@ use super::{Labels, PrepareError};
 use crate::paths::HostPath;
 use crate::plan::namespaces::{MapWriter, UserMap};
 use crate::plan::{IdMap, NamespaceKind, Plan};
-use std::os::fd::OwnedFd;
+use crate::sys::process::{self, Side, SingleThreaded};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
 /// How the maps of the user namespace come about.
@@ -100,11 +101,6 @@ fn joins(plan: &Plan) -> Result<Vec<(OwnedFd, i32)>, PrepareError> {
 }
 
 pub(super) fn maps(user: &UserMap) -> Maps {
-    let text = |maps: &[IdMap]| {
-        maps.iter()
-            .map(|m| format!("{} {} {}\n", m.inside, m.outside, m.count))
-            .collect::<String>()
-    };
     let words = |maps: &[IdMap]| {
         let numbers = maps.iter().flat_map(|m| [m.inside, m.outside, m.count]);
         numbers.map(|n| n.to_string()).collect()
@@ -116,9 +112,43 @@ pub(super) fn maps(user: &UserMap) -> Maps {
             (gids.clone(), words(&user.gids)),
         ]),
         by => Maps::Written {
-            uids: text(&user.uids),
-            gids: text(&user.gids),
+            uids: lines(&user.uids),
+            gids: lines(&user.gids),
             deny_setgroups: *by == MapWriter::OwnId,
         },
     }
+}
+
+/// A user namespace that nobody is in, for the maps of one mount. The process that it is made with ends here.
+pub(super) fn namespace_with(uids: &[IdMap], gids: &[IdMap]) -> Result<OwnedFd, PrepareError> {
+    let failed = |what: &str, why: std::io::Error| {
+        PrepareError::Unknown(format!("couldn't {what} for the id maps of a mount: {why}"))
+    };
+    let lone = std::io::Error::other("the launcher has more than one thread");
+    let proof = SingleThreaded::prove().ok_or_else(|| failed("fork", lone))?;
+    let (hold, release) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)
+        .map_err(|e| failed("make a pipe", e.into()))?;
+    match process::clone_child(&proof, libc::CLONE_NEWUSER as u64, None) {
+        Err(errno) => Err(failed("make a user namespace (clone3)", errno.into())),
+        Ok(Side::Child) => {
+            drop(release);
+            let _ = process::read(hold.as_raw_fd(), &mut [0]);
+            process::exit_now(0)
+        }
+        Ok(Side::Parent { pid, .. }) => {
+            let at = |file: &str| format!("/proc/{pid}/{file}");
+            let made = std::fs::write(at("uid_map"), lines(uids))
+                .and_then(|()| std::fs::write(at("gid_map"), lines(gids)))
+                .and_then(|()| std::fs::File::open(at("ns/user")))
+                .map_err(|e| failed("map ids", e));
+            drop(release);
+            let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
+            made.map(OwnedFd::from)
+        }
+    }
+}
+
+fn lines(maps: &[IdMap]) -> String {
+    let one = |m: &IdMap| format!("{} {} {}\n", m.inside, m.outside, m.count);
+    maps.iter().map(one).collect()
 }

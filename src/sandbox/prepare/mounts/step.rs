@@ -1,9 +1,11 @@
 //! One step of the plan: made detached, sent if the launcher made it, attached.
 
-use super::super::super::ops::{EMPTY_DIR, EMPTY_FILE, Op, Slot};
+use super::super::super::ops::{EMPTY_DIR, EMPTY_FILE, Mapped, Op, Slot};
+use super::super::namespaces::namespace_with;
 use super::super::{PrepareError, c_string};
 use super::{Compiler, change, flags, option, own_file};
 use crate::paths::GuestPath;
+use crate::plan::Translation;
 use crate::plan::mounts::{Attrs, By, DevNodes, Step, What};
 use crate::sys::mount::{MountAttr, attr};
 
@@ -99,7 +101,7 @@ impl Compiler<'_> {
                 slot,
                 recursive: false,
                 attr: change(attrs),
-                idmap: false,
+                idmap: Mapped::Not,
             },
         );
         self.send(by, slot);
@@ -135,8 +137,13 @@ impl Compiler<'_> {
             What::Bind {
                 path,
                 recursive,
-                idmap,
+                ids,
             } => {
+                let idmap = match ids {
+                    Translation::None => Mapped::Not,
+                    Translation::Container => Mapped::Container,
+                    Translation::Own { uids, gids } => Mapped::By(namespace_with(uids, gids)?),
+                };
                 let path = c_string(&path.to_string(), label)?;
                 self.push(
                     by,
@@ -154,7 +161,7 @@ impl Compiler<'_> {
                         slot,
                         recursive: *recursive,
                         attr: change(&step.attrs),
-                        idmap: *idmap,
+                        idmap,
                     },
                 );
             }
@@ -176,7 +183,7 @@ impl Compiler<'_> {
                         slot,
                         recursive: false,
                         attr: change(&step.attrs),
-                        idmap: false,
+                        idmap: Mapped::Not,
                     },
                 );
             }
@@ -286,7 +293,7 @@ impl Compiler<'_> {
                     slot,
                     recursive: false,
                     attr,
-                    idmap: false,
+                    idmap: Mapped::Not,
                 },
             );
         }
