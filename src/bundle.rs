@@ -63,6 +63,9 @@ pub struct Extras {
     pub systemd_cgroup: bool,
     /// A size for io, bytes a second (`--io`).
     pub io_bps: Option<u64>,
+    /// What the flags of a command line set, as JSON pointers, where the rest comes from a config.json;
+    /// `None`: there is none, all is from flags.
+    pub by_flag: Option<Vec<&'static str>>,
 }
 
 mod load;

@@ -208,6 +208,23 @@ impl Checker<'_> {
                 &theirs,
             );
         }
+        if !self.plan.network.devices.is_empty() {
+            let table = self.read("net/dev")?;
+            let there = |name: &str| {
+                table
+                    .lines()
+                    .any(|l| l.trim().split(':').next() == Some(name))
+            };
+            for device in &self.plan.network.devices {
+                let found = if there(&device.inside) {
+                    "inside"
+                } else {
+                    "not inside"
+                };
+                let what = format!("interface {}", device.inside);
+                self.same(ControlId::S8_4_4, &what, "inside", found);
+            }
+        }
         if let Some(user) = &self.plan.namespaces.user {
             for (file, map) in [("uid_map", &user.uids), ("gid_map", &user.gids)] {
                 let want: Vec<String> = map

@@ -160,7 +160,7 @@ pub fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Plan, PlanErr
     let seccomp = seccomp::plan(grant, host, process.exec_fd, &mut lacks)?;
     let landlock = landlock::plan(grant, host, &mounts, &process, &mut lacks);
     let limits = limit_plan(grant, host, &mounts, &mut lacks)?;
-    let network = network::plan(grant, host, &namespaces, &mut lacks);
+    let network = network::plan(grant, host, &namespaces, &mut lacks)?;
     let refused: Vec<Lack> = lacks
         .iter()
         .filter(|l| l.weight == Weight::Control && !is_excused(grant, l))

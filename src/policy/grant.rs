@@ -66,6 +66,8 @@ pub struct Grant {
     pub cgroup: CgroupPlace,
     /// Kernel parameters of the container's own namespaces.
     pub sysctl: Vec<(String, String)>,
+    /// Interfaces of the host that move into the container.
+    pub net_devices: Vec<NetDevice>,
     /// TCP ports that may be bound (and connected to, inside).
     pub ports: Ports,
     /// Name of the host inside; `None`: the container's name.

@@ -5,10 +5,12 @@
 
 mod aside;
 mod child;
+mod interfaces;
 mod lockdown;
 mod ops;
 mod parent;
 mod prepare;
+mod rtnetlink;
 mod wire;
 
 pub use parent::{Created, LaunchError, Launched, Running, Started, exec_failure, launch};

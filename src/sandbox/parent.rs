@@ -4,11 +4,13 @@
 
 use super::aside::{self, Made};
 use super::child;
+use super::interfaces;
 use super::ops::{Op, Slots};
 use super::prepare::{Classes, Labels, Maps, Prepared};
 use super::wire::{self, Report, Step};
 use crate::cgroup::{Cgroup, CgroupError};
 use crate::paths::HostPath;
+use crate::plan::network::NetDevice;
 use crate::sys::process::{self, Side, SingleThreaded};
 use crate::sys::socket::{self, send_fds};
 use nix::errno::Errno;
@@ -165,6 +167,7 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
         slots: prepared.child.slots,
         received: prepared.child.received,
         oom_score_adj: prepared.oom_score_adj,
+        devices: prepared.devices,
     };
     match outside.serve(&created) {
         Ok(()) => Ok(Launched(created, prepared.classes)),
@@ -216,6 +219,7 @@ struct Outside {
     slots: Slots,
     received: Vec<usize>,
     oom_score_adj: Option<i32>,
+    devices: Vec<NetDevice>,
 }
 
 impl Outside {
@@ -228,6 +232,8 @@ impl Outside {
             None => None,
             Some(maps) => Some(map_ids(pid, maps)?),
         };
+        interfaces::give(pid, &self.devices)
+            .map_err(|(tried, errno)| LaunchError::Launcher { tried, errno })?;
         for (index, op) in self.ops.iter().enumerate() {
             op.run(&mut self.slots, userns.as_ref().map(OwnedFd::as_fd))
                 .map_err(|errno| {

@@ -12,7 +12,7 @@ use super::ops::{Op, Slots};
 use crate::plan::NamespaceKind;
 use crate::plan::Plan;
 use crate::plan::namespaces::MapWriter;
-use crate::plan::network::Loopback;
+use crate::plan::network::{Loopback, NetDevice};
 use crate::plan::process::{Dumpable, ParentDeath, Speculation, Stdio};
 use crate::plan::seccomp::Mdwe;
 use crate::sys::process::ExecStrings;
@@ -35,6 +35,7 @@ pub struct Prepared {
     pub(super) labels: Labels,
     pub(super) oom_score_adj: Option<i32>,
     pub(super) classes: Classes,
+    pub(super) devices: Vec<NetDevice>,
 }
 
 /// What the child works from.
@@ -259,6 +260,7 @@ pub fn prepare(
         labels,
         oom_score_adj: process.oom_score_adj,
         classes,
+        devices: plan.network.devices.clone(),
     })
 }
 

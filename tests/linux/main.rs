@@ -7,7 +7,10 @@
 mod support;
 
 mod execution;
+mod interfaces;
+mod mounts;
 mod namespaces;
+mod resources;
 mod rootless;
 
 payload!(verb);

@@ -68,3 +68,12 @@ pub struct IdMap {
     /// How many.
     pub count: u32,
 }
+
+/// An interface of the host that moves into the container's network namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NetDevice {
+    /// Its name on the host.
+    pub host: String,
+    /// Its name inside.
+    pub inside: String,
+}

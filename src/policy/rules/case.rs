@@ -239,6 +239,12 @@ impl<'a> Case<'a> {
             return pointer.into();
         }
         let flag = FLAGS.iter().find(|(prefix, _)| pointer.starts_with(prefix));
+        // In a config.json the reader finds the pointer, unless a flag has written over it.
+        let by_flag = |prefix: &str| match &self.bundle.extras.by_flag {
+            None => true,
+            Some(given) => given.contains(&prefix),
+        };
+        let flag = flag.filter(|(prefix, _)| by_flag(prefix));
         flag.map_or(pointer, |(_, flag)| flag).into()
     }
 }
@@ -301,6 +307,7 @@ fn nothing(bundle: &Bundle) -> Grant {
         limits: Limits::default(),
         cgroup: CgroupPlace::default(),
         sysctl: Vec::new(),
+        net_devices: Vec::new(),
         ports: Ports::Declared(Vec::new()),
         hostname: None,
         domainname: None,

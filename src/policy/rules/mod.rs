@@ -13,6 +13,7 @@ mod env;
 mod execution;
 mod hooks;
 mod identity;
+mod interfaces;
 mod io;
 mod labels;
 mod limits;
@@ -91,6 +92,7 @@ const RULES: &[Rule] = &[
     rule(&[S8_1_3], clocks::offsets),
     rule(&[S8_1_4, S8_4_8], seccomp::profile),
     rule(&[S8_2_4, S8_5_4, S8_5_5], ports::tcp),
+    rule(&[S8_4_4], interfaces::moved),
     rule(&[S8_5_1, S8_4_4], sysctl::all),
     rule(&[S8_4_14], labels::lsm),
     rule(&[S8_1_3], labels::host_names),

@@ -66,8 +66,6 @@ pub(super) fn fields(case: &mut Case<'_>) {
         );
     }
     let Some(linux) = case.linux() else { return };
-    let net = linux.net_devices().as_ref().is_some_and(|d| !d.is_empty());
-    no(case, net, "/linux/netDevices", "network devices to move");
     no(
         case,
         linux.intel_rdt().is_some(),
