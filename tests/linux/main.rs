@@ -12,6 +12,9 @@ mod mounts;
 mod namespaces;
 mod resources;
 mod rootless;
+#[path = "../policy/rows.rs"]
+mod rows;
+mod table;
 
 payload!(verb);
 

@@ -20,7 +20,11 @@ fn an_entry_without_source_changes_what_is_mounted() {
     let tmpfs = json!({"destination": "/tmp", "type": "tmpfs", "options": ["mode=1777"]});
     let ro = json!({"destination": "/tmp", "options": ["ro", "remount"]});
     let private = json!({"destination": "/", "options": ["rprivate"]});
-    let ran = rig.through(&with(&rig, &["write", "/tmp/x", "1"], std::slice::from_ref(&tmpfs)));
+    let ran = rig.through(&with(
+        &rig,
+        &["write", "/tmp/x", "1"],
+        std::slice::from_ref(&tmpfs),
+    ));
     assert_eq!(ran.ok(), "");
     let ran = rig.through(&with(
         &rig,
