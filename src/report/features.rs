@@ -1,6 +1,6 @@
 //! `features`: what this runtime supports, in runtime-spec 1.3's structure, and nothing that it does not.
 
-use crate::policy::CAPABILITY_NAMES;
+use crate::policy::{CAPABILITY_NAMES, MOUNT_OPTIONS};
 use serde_json::{Value, json};
 
 /// The structure.
@@ -13,14 +13,11 @@ pub fn features() -> Value {
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.3.0",
         "hooks": [],
-        "mountOptions": [
-            "bind", "dev", "exec", "noatime", "nodev", "noexec", "nosuid", "nosymfollow", "rbind", "relatime",
-            "ro", "rprivate", "private", "rw", "size", "mode", "uid", "gid", "nr_inodes", "strictatime", "suid", "symfollow"
-        ],
+        "mountOptions": MOUNT_OPTIONS,
         "linux": {
-            "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"],
+            "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
             "capabilities": capabilities,
-            "cgroup": { "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": false },
+            "cgroup": { "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true },
             "seccomp": {
                 "enabled": true,
                 "actions": [
@@ -32,14 +29,25 @@ pub fn features() -> Value {
                     "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"
                 ],
                 "archs": [crate::seccomp::Arch::NATIVE.oci_name()],
-                "knownFlags": [],
+                "knownFlags": [
+                    "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"
+                ],
                 "supportedFlags": []
             },
             "apparmor": { "enabled": false },
             "selinux": { "enabled": false },
-            "intelRdt": { "enabled": false },
-            "mountExtensions": { "idmap": { "enabled": false } }
+            "intelRdt": { "enabled": false, "schemata": false, "monitoring": false },
+            "memoryPolicy": {
+                "modes": [
+                    "MPOL_BIND", "MPOL_DEFAULT", "MPOL_INTERLEAVE", "MPOL_LOCAL", "MPOL_PREFERRED",
+                    "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE"
+                ],
+                "flags": ["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"]
+            },
+            "mountExtensions": { "idmap": { "enabled": true } },
+            "netDevices": { "enabled": true }
         },
+        "potentiallyUnsafeConfigAnnotations": ["org.cofferdam.expose", "org.cofferdam.template"],
         "annotations": {
             "org.cofferdam.version": env!("CARGO_PKG_VERSION"),
             "org.cofferdam.exec": "once",

@@ -7,6 +7,7 @@
 mod support;
 
 mod execution;
+mod features;
 mod interfaces;
 mod mounts;
 mod namespaces;

@@ -34,6 +34,8 @@ mod template;
 mod unsupported;
 mod volumes;
 
+pub use mount_options::MOUNT_OPTIONS;
+
 use super::{Decision, Policy};
 use crate::bundle::Bundle;
 use crate::controls::ControlId::{self, *};
