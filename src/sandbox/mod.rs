@@ -1,10 +1,13 @@
 //! Does what the plan says, and takes no decisions.
 //!
 //! `prepare` makes every allocation; `launch` makes the child by one clone3, gives it its mounts and waits until
-//! it has locked itself down in front of execve. Never names oci-spec, profiles or policy.
+//! it has locked itself down in front of execve; where namespaces are joined, a process aside makes it in them.
+//! Never names oci-spec, profiles or policy.
 
 mod aside;
 mod child;
+mod error;
+mod idmaps;
 mod interfaces;
 mod lockdown;
 mod ops;
@@ -13,5 +16,6 @@ mod prepare;
 mod rtnetlink;
 mod wire;
 
-pub use parent::{Created, LaunchError, Launched, Running, Started, exec_failure, launch};
+pub use error::LaunchError;
+pub use parent::{Created, Launched, Running, Started, exec_failure, launch};
 pub use prepare::{PrepareError, Prepared, StartGate, Streams, prepare};

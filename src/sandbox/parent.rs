@@ -4,12 +4,13 @@
 
 use super::aside::{self, Made};
 use super::child;
+use super::error::{LaunchError, at};
+use super::idmaps::{map_ids, write_proc};
 use super::interfaces;
 use super::ops::{Op, Slots};
 use super::prepare::{Classes, Labels, Maps, Prepared};
 use super::wire::{self, Report, Step};
-use crate::cgroup::{Cgroup, CgroupError};
-use crate::paths::HostPath;
+use crate::cgroup::Cgroup;
 use crate::plan::network::NetDevice;
 use crate::sys::process::{self, Side, SingleThreaded};
 use crate::sys::socket::{self, send_fds};
@@ -18,56 +19,6 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-
-/// Why there is no container.
-#[derive(Debug, thiserror::Error)]
-pub enum LaunchError {
-    /// A step of the launcher.
-    #[error("couldn't {tried}: {}", errno.desc())]
-    Launcher {
-        /// What was tried.
-        tried: String,
-        /// What the kernel said.
-        errno: Errno,
-    },
-    /// A step of the child.
-    #[error("couldn't {tried}: {}{}", errno.desc(), hint(*errno, tried))]
-    Child {
-        /// What was tried, in words.
-        tried: String,
-        /// What the kernel said.
-        errno: Errno,
-    },
-    /// The child ended without a word.
-    #[error("the child ended during setup without a report ({0})")]
-    Silent(String),
-    /// A program that maps ids.
-    #[error("{tried} failed: {why} (are the ranges the caller's in /etc/subuid and /etc/subgid?)")]
-    Helper {
-        /// The command.
-        tried: String,
-        /// What it said.
-        why: String,
-    },
-    /// Cgroups.
-    #[error(transparent)]
-    Cgroup(#[from] CgroupError),
-    /// More than one thread: fork would not be sound.
-    #[error(
-        "the launcher has more than one thread, so it can't fork safely: start it without a preloaded library"
-    )]
-    Threads,
-}
-
-fn hint(errno: Errno, tried: &str) -> &'static str {
-    if errno == Errno::EACCES && tried.contains("execute the program") {
-        return ": permission denied (is it on a noexec mount, or may its user not read it?)";
-    }
-    if errno == Errno::EPERM && tried.contains("user namespace") {
-        return " (are user namespaces allowed? see kernel.unprivileged_userns_clone, user.max_user_namespaces)";
-    }
-    ""
-}
 
 /// A child that is locked down and waits.
 #[must_use]
@@ -122,13 +73,6 @@ pub struct Running {
     pub pid: i32,
     /// Refers to it however pids are reused.
     pub pidfd: OwnedFd,
-}
-
-fn at<T>(result: Result<T, Errno>, tried: &str) -> Result<T, LaunchError> {
-    result.map_err(|errno| LaunchError::Launcher {
-        tried: tried.into(),
-        errno,
-    })
 }
 
 /// Makes the child and gives it all that only the outside can.
@@ -259,65 +203,6 @@ impl Outside {
         }
         created.tell(wire::GO, &[])
     }
-}
-
-fn write_proc(pid: i32, file: &str, text: &str) -> Result<(), LaunchError> {
-    std::fs::write(format!("/proc/{pid}/{file}"), text).map_err(|e| LaunchError::Launcher {
-        tried: format!("write {:?} to /proc/{pid}/{file}", text.trim()),
-        errno: Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)),
-    })
-}
-
-/// Runs newuidmap or newgidmap, by absolute path and with nothing of the caller's environment.
-fn help(program: &HostPath, pid: i32, words: &[String]) -> Result<(), LaunchError> {
-    let failed = |why: String| LaunchError::Helper {
-        tried: format!("{program} {pid} {}", words.join(" ")),
-        why,
-    };
-    let ran = std::process::Command::new(program.as_path())
-        .arg(pid.to_string())
-        .args(words)
-        .env_clear()
-        .stdin(std::process::Stdio::null())
-        .output()
-        .map_err(|e| failed(e.to_string()))?;
-    match ran.status.success() {
-        true => Ok(()),
-        false => Err(failed(
-            String::from_utf8_lossy(&ran.stderr)
-                .trim()
-                .replace('\n', "; "),
-        )),
-    }
-}
-
-fn map_ids(pid: i32, maps: &Maps) -> Result<OwnedFd, LaunchError> {
-    match maps {
-        Maps::Joined => {}
-        Maps::Written {
-            uids,
-            gids,
-            deny_setgroups,
-        } => {
-            if *deny_setgroups {
-                write_proc(pid, "setgroups", "deny")?;
-            }
-            write_proc(pid, "uid_map", uids)?;
-            write_proc(pid, "gid_map", gids)?;
-        }
-        Maps::Helped(helpers) => {
-            for (program, words) in helpers {
-                help(program, pid, words)?;
-            }
-        }
-    }
-    let path = format!("/proc/{pid}/ns/user");
-    std::fs::File::open(&path)
-        .map(OwnedFd::from)
-        .map_err(|e| LaunchError::Launcher {
-            tried: format!("open {path}"),
-            errno: Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)),
-        })
 }
 
 impl Created {

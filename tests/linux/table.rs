@@ -124,3 +124,25 @@ fn every_field_is_told_under_compat() {
         .collect();
     assert!(all.is_empty(), "{all:#?}");
 }
+
+/// What comes from a config.json is named by its place there; what a flag has set, by the flag.
+#[test]
+fn refusals_of_a_bundle_name_its_pointers() {
+    need!(Root);
+    let rig = rig();
+    let mut spec = rig.spec(&["exit", "0"]);
+    spec["linux"]["resources"] = json!({"memory": {"limit": 1u64 << 50}});
+    spec["process"]["cwd"] = json!("/proc/self");
+    let bundle = rig.bundle(&spec);
+    let run = |flags: &[&str]| {
+        let mut args = vec!["run", "--bundle", text(&bundle)];
+        args.extend(flags);
+        args.push("refused");
+        rig.call(&args)
+    };
+    let both = "/linux/resources/memory/limit";
+    run(&[]).refused(125, &[both, "/process/cwd"]);
+    let ran = run(&["--memory", "1024t"]);
+    ran.refused(125, &["--memory", "/process/cwd"]);
+    assert!(!ran.err.contains(both), "{ran:?}");
+}

@@ -18,6 +18,7 @@ mod io;
 mod labels;
 mod limits;
 mod memory;
+mod mount_flags;
 mod mount_options;
 mod mounts;
 mod namespaces;
@@ -31,6 +32,7 @@ mod seccomp;
 mod strings;
 mod sysctl;
 mod template;
+mod translation;
 mod unsupported;
 mod volumes;
 

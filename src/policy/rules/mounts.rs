@@ -3,12 +3,12 @@
 //! Nothing lies over or below /proc and /sys but their own file systems (CVE-2019-16884, CVE-2019-19921 and kin).
 
 use super::case::Case;
+use super::mount_flags::attributes;
 use super::mount_options::{self, MountOptions};
-use super::{strings::MAX_LIST, strings::shorten, volumes};
+use super::{strings::MAX_LIST, strings::shorten, translation, volumes};
 use crate::controls::ControlId;
 use crate::paths::GuestPath;
-use crate::policy::{Amount, Atime, Ids, Mount, MountSource, Propagation, Translation};
-use oci_spec::runtime::LinuxIdMapping;
+use crate::policy::{Amount, Atime, Mount, MountSource, Translation};
 use std::collections::BTreeSet;
 
 /// Far more than any image or engine asks for, far less than what fills the kernel's table (fs.mount-max).
@@ -99,45 +99,6 @@ fn one(
     case.grant.mounts.push(granted);
 }
 
-/// How ids show through a bind mount. Maps of its own could make files on the host for any owner.
-fn translation(
-    case: &mut Case<'_>,
-    pointer: &str,
-    mount: &oci_spec::runtime::Mount,
-    asked: bool,
-) -> Translation {
-    let maps = |list: &Option<Vec<LinuxIdMapping>>| list.clone().unwrap_or_default();
-    let (uids, gids) = (maps(mount.uid_mappings()), maps(mount.gid_mappings()));
-    let namespace = case.grant.ids != Ids::Host;
-    let place = format!("{pointer}/uidMappings");
-    if uids.is_empty() && gids.is_empty() {
-        if asked && !namespace {
-            let remedy =
-                "give uidMappings and gidMappings, here or under /linux with a user namespace";
-            case.refuse(ControlId::S8_5_1, &place, "idmap without mappings", remedy);
-        }
-        return match asked {
-            true => Translation::Container,
-            false => Translation::None,
-        };
-    }
-    let same = case.linux().is_some_and(|l| {
-        maps(l.uid_mappings()) == uids && maps(l.gid_mappings()) == gids && namespace
-    });
-    if same {
-        return Translation::Container;
-    }
-    if !case.compat() {
-        let remedy = "use those of /linux, or leave them out";
-        let found = "id mappings other than the container's";
-        case.refuse(ControlId::S8_5_1, &place, found, remedy);
-    }
-    Translation::Own {
-        uids: super::namespaces::ranges(case, &place, &uids),
-        gids: super::namespaces::ranges(case, &format!("{pointer}/gidMappings"), &gids),
-    }
-}
-
 /// What is attached, or `None` after saying why not.
 fn source(
     case: &mut Case<'_>,
@@ -200,7 +161,7 @@ fn source(
         "bind" => {
             let ids = match case.bundle.extras.idmapped.contains(target) {
                 true => Translation::Container,
-                false => translation(case, pointer, mount, options.idmap),
+                false => translation::of(case, pointer, mount, options.idmap),
             };
             volumes::bind(case, pointer, target, mount, options, ids)
         }
@@ -302,94 +263,5 @@ fn tmpfs(case: &mut Case<'_>, pointer: &str, options: &MountOptions) -> MountSou
         mode: options.mode,
         uid: options.uid,
         gid: options.gid,
-    }
-}
-
-/// Flags of the mount: what is asked, and what is always added.
-fn attributes(
-    case: &mut Case<'_>,
-    pointer: &str,
-    mut mount: Mount,
-    options: &MountOptions,
-) -> Mount {
-    let place = format!("{pointer}/options");
-    for (option, why) in &options.idle {
-        case.cut(ControlId::S8_4_7, &place, option, why);
-    }
-    if case.compat() {
-        return as_asked(mount, options);
-    }
-    let kernel = matches!(mount.source, MountSource::Sysfs | MountSource::Cgroup);
-    if kernel && !options.readonly {
-        let found = format!("a writable {}", mount.target);
-        case.over(ControlId::S8_4_7, &place, found, "a read-only one");
-    }
-    mount.readonly = options.readonly || kernel || mount.source == MountSource::Dev;
-    mount.nodev = !matches!(mount.source, MountSource::Dev | MountSource::Devpts { .. });
-    if options.suid {
-        case.over(ControlId::S8_3_7, &place, "suid", "nosuid");
-    }
-    if options.dev {
-        case.over(ControlId::S8_5_1, &place, "dev", "nodev");
-    }
-    mount.noexec = noexec(case, &place, &mount, options);
-    mount.atime = options.atime.unwrap_or(Atime::Relatime);
-    mount.nosymfollow = options.nosymfollow;
-    mount.propagation = propagation(case, &place, options);
-    mount
-}
-
-/// Under compat: the request's own flags.
-fn as_asked(mut mount: Mount, options: &MountOptions) -> Mount {
-    mount.readonly = options.readonly;
-    mount.noexec = options.noexec;
-    mount.nosuid = options.nosuid;
-    mount.nodev = options.nodev;
-    mount.atime = options.atime.unwrap_or(Atime::Relatime);
-    mount.nosymfollow = options.nosymfollow;
-    mount.propagation = options.propagation;
-    mount
-}
-
-/// Everything but a read-only volume, which is as it is asked; a writable one only by exception.
-fn noexec(case: &mut Case<'_>, place: &str, mount: &Mount, options: &MountOptions) -> bool {
-    match mount.source {
-        MountSource::Bind { .. } if mount.readonly => options.noexec,
-        MountSource::Bind { .. } | MountSource::Tmpfs { .. } => {
-            let target = mount.target.as_str();
-            let excepted = !options.noexec
-                && case.waived(place, format!("execution from {target}"), |g| {
-                    g.exec_on.iter().any(|p| p == target)
-                });
-            if options.exec && !excepted {
-                case.over(ControlId::S8_4_8, place, "exec", "noexec");
-            }
-            !excepted
-        }
-        _ => true,
-    }
-}
-
-pub(super) fn propagation(
-    case: &mut Case<'_>,
-    place: &str,
-    options: &MountOptions,
-) -> Option<Propagation> {
-    match options.propagation {
-        asked if case.compat() => asked,
-        None | Some(Propagation::Private) => None,
-        Some(Propagation::Unbindable) => {
-            case.cut(ControlId::S8_4_5, place, "unbindable", "private");
-            None
-        }
-        Some(asked) => {
-            case.over(
-                ControlId::S8_4_5,
-                place,
-                format!("{asked:?} propagation"),
-                "Private",
-            );
-            None
-        }
     }
 }

@@ -1,8 +1,9 @@
 //! Entries of /mounts without source and type: they change what is mounted at a place already.
 
 use super::case::Case;
+use super::mount_flags::propagation;
 use super::mount_options::MountOptions;
-use super::mounts::propagation;
+
 use crate::controls::ControlId;
 use crate::paths::GuestPath;
 use crate::policy::Propagation;
