@@ -51,6 +51,8 @@ impl Compiler<'_> {
                     },
                 );
             }
+            // After it has been given a mode and an owner, which a read-only one takes no more.
+            self.reseal(step, slot, &label);
         }
         self.push(By::Child, &label, Op::Attach { slot, target });
         if let What::Dev {
@@ -204,7 +206,6 @@ impl Compiler<'_> {
                 options.extend(gid.map(|g| ("gid", g.to_string())));
                 self.fillable(step, slot, label, &options)?;
                 self.skeleton(by, label, slot, "", holds)?;
-                self.reseal(step, slot, label);
             }
             What::EmptyDir { holds } => {
                 self.fillable(
