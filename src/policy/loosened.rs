@@ -179,6 +179,8 @@ impl Loosened {
             capabilities: lists(&self.capabilities, &other.capabilities),
             ambient: lists(&self.ambient, &other.ambient),
             limits,
+            realtime: self.realtime || other.realtime,
+            net_devices: lists(&self.net_devices, &other.net_devices),
             namespaces: lists(&self.namespaces, &other.namespaces),
             ports_any: self.ports_any || other.ports_any,
             max_ports: self.max_ports.max(other.max_ports),
