@@ -5,10 +5,10 @@
 use crate::paths::{GuestPath, HostPath};
 use crate::request::{Secret, Template};
 use oci_spec::runtime::Spec;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Who asked: the two callers have different defaults.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Caller {
     /// `cofferdam run`: identity, user namespace and root are the launcher's choice.
@@ -18,7 +18,7 @@ pub enum Caller {
 }
 
 /// Where the container's root file system comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RootSource {
     /// The sample service in a root of its own, both built into the binary.
@@ -30,7 +30,7 @@ pub enum RootSource {
 }
 
 /// What is to be launched.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Bundle {
     /// The container's name (OCI: its id).
     pub name: String,
@@ -44,10 +44,12 @@ pub struct Bundle {
     pub extras: Extras,
     /// SHA-256 of config.json as read or made, in hex.
     pub digest: String,
+    /// The files behind the paths of hooks on the host, where they exist.
+    pub hook_files: std::collections::BTreeMap<std::path::PathBuf, HookFile>,
 }
 
 /// What a command line can ask and config.json can't.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Extras {
     /// `--profile`: the template asked for.
     pub template: Option<Template>,
@@ -65,12 +67,30 @@ pub struct Extras {
     pub io_bps: Option<u64>,
     /// What the flags of a command line set, as JSON pointers, where the rest comes from a config.json;
     /// `None`: there is none, all is from flags.
-    pub by_flag: Option<Vec<&'static str>>,
+    #[serde(default)]
+    pub by_flag: Option<Vec<String>>,
+    /// Open descriptors that are to be handed on (`--preserve-fds`), and what they are.
+    pub descriptors: Vec<(i32, DescriptorKind)>,
+    /// How many of them, the first ones, come from socket activation (LISTEN_FDS).
+    pub listen_fds: usize,
 }
 
+/// What an open descriptor leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DescriptorKind {
+    /// A folder: a way out of any root (CVE-2024-21626).
+    Dir,
+    /// Everything else.
+    Other,
+}
+
+mod hook_files;
 mod load;
 mod pointer;
+mod resources;
 mod standalone;
 
+pub use hook_files::HookFile;
 pub use load::{BundleError, MAX_CONFIG, parse};
+pub use resources::changed;
 pub use standalone::hardened_spec;

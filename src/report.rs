@@ -45,7 +45,12 @@ pub fn warnings(plan: &Plan) {
             "the compat policy is in force: NOTHING is clamped; use it for conformance suites and migration only",
         );
     }
-    for clamp in &plan.clamps {
+    clamps(&plan.clamps);
+}
+
+/// What was asked and cut down, a line each.
+pub fn clamps(clamps: &[crate::policy::Clamp]) {
+    for clamp in clamps {
         say(&format!(
             "{}: {} -> {} ({})",
             clamp.pointer, clamp.asked, clamp.granted, clamp.control

@@ -23,7 +23,7 @@ pub enum Template {
 }
 
 /// A secret: a file of the host that becomes /run/secrets/NAME.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Secret {
     /// File name below /run/secrets.
     pub name: String,
@@ -64,6 +64,8 @@ pub struct RunRequest {
     pub nofile: Option<u64>,
     /// `--io`, bytes a second.
     pub io: Option<u64>,
+    /// `--tty`.
+    pub tty: bool,
     /// `--label K=V`.
     pub labels: Vec<(String, String)>,
     /// The program and its arguments.

@@ -18,6 +18,7 @@ pub use ids::IdMaps;
 pub use program::{Program, ProgramError, Shape};
 
 mod ids;
+mod link;
 mod program;
 
 /// Facts about the bundle's files.
@@ -75,6 +76,11 @@ pub enum Target {
         /// What it is.
         kind: Kind,
     },
+    /// Not there, and a symbolic link on the way says that it would be at `at`.
+    Dangling {
+        /// Resolved path; the last parts of it don't exist.
+        at: GuestPath,
+    },
     /// Can't be looked up (a magic link, a loop, no permission): errno as text.
     Blocked(String),
 }
@@ -93,6 +99,19 @@ pub enum Source {
 pub struct View<'a> {
     root: Option<OwnedFd>,
     grant: &'a Grant,
+}
+
+/// Finds the program of a grant in the root of a container that is there, as its mounts show it now.
+pub fn program_in(root: OwnedFd, grant: &Grant) -> Result<Program, ProgramError> {
+    let mut grant = grant.clone();
+    // The mounts are in place, and what lies below the root is the container's own view.
+    grant.mounts.clear();
+    grant.root.source = RootSource::Dir(HostPath::trusted("/"));
+    let view = View {
+        root: Some(root),
+        grant: &grant,
+    };
+    program::find(&grant, &view, &[])
 }
 
 fn node(fd: &OwnedFd) -> Result<Node, Errno> {
@@ -290,28 +309,13 @@ impl View<'_> {
             .and_then(|fd| Ok((resolved(root, &fd)?, node(&fd)?.kind)));
         match opened {
             Ok((at, kind)) => Target::Present { at, kind },
-            Err(Errno::ENOENT) if !self.is_dangling(root, path) => Target::Missing,
-            Err(Errno::ENOENT) => Target::Blocked("a symbolic link that leads nowhere".into()),
+            Err(Errno::ENOENT) => match link::would_be(root, path) {
+                Ok(at) if at == *path => Target::Missing,
+                Ok(at) => Target::Dangling { at },
+                Err(errno) => Target::Blocked(errno.desc().into()),
+            },
             Err(errno) => Target::Blocked(errno.desc().into()),
         }
-    }
-
-    /// Whether some component of a missing path is a link to nowhere: nothing may be made behind it.
-    fn is_dangling(&self, root: &OwnedFd, path: &GuestPath) -> bool {
-        let mut at = path.clone();
-        while at != GuestPath::root() {
-            let Ok(text) = CString::new(at.relative()) else {
-                return true;
-            };
-            let flags = libc::O_PATH | libc::O_NOFOLLOW;
-            if open_in_root(root.as_fd(), &text, flags, 0, Resolve::InRoot).is_ok() {
-                // The nearest thing that exists: a link here is what the lookup failed on.
-                return open_in_root(root.as_fd(), &text, libc::O_PATH, 0, Resolve::InRoot)
-                    .is_err();
-            }
-            at = at.parent();
-        }
-        false
     }
 }
 

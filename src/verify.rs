@@ -4,6 +4,7 @@
 //! ends the launch. Landlock and MDWE have no file to read: they rest on the answers of their system calls.
 
 mod execution;
+mod joined;
 mod mounts;
 
 use crate::cgroup::{Cgroup, CgroupError};
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+pub use joined::observe_joined;
 pub use mounts::{Seen, parse_mountinfo};
 
 /// Something that is not as planned.
@@ -282,7 +284,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Only 0, 1 and 2 may survive exec (CVE-2024-21626).
+    /// Only 0, 1, 2 and what was granted may survive exec (CVE-2024-21626).
     fn descriptors(&mut self) -> Result<(), VerifyError> {
         // Not fd/, which opens to the owner alone: an ordinary user's child has ids of the user's ranges.
         let path = format!("/proc/{}/fdinfo", self.pid);
@@ -298,6 +300,12 @@ impl Checker<'_> {
                 .find_map(|l| l.strip_prefix("flags:"))
                 .and_then(|f| i32::from_str_radix(f.trim(), 8).ok())
                 .unwrap_or(0);
+            let number = name.parse().unwrap_or(-1);
+            let wanted = if self.plan.process.descriptors.contains(&number) {
+                "stays open"
+            } else {
+                "close-on-exec"
+            };
             let found = if flags & libc::O_CLOEXEC == 0 {
                 "stays open"
             } else {
@@ -306,7 +314,7 @@ impl Checker<'_> {
             self.same(
                 ControlId::S8_1_3,
                 &format!("descriptor {name}"),
-                "close-on-exec",
+                wanted,
                 found,
             );
         }

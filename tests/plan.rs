@@ -2,12 +2,12 @@
 //!
 //! Golden files are in tests/plan/: `UPDATE=1 cargo test --test plan` rewrites them.
 
-use cofferdam::bundle::{Bundle, Extras};
+use cofferdam::bundle::{Bundle, DescriptorKind, Extras};
 use cofferdam::host::{CallerIds, CgroupLayout, Host, Privilege, V1Hierarchy, V2Hierarchy};
 use cofferdam::paths::{GuestPath, HostPath};
 use cofferdam::plan::{Plan, PlanError};
-use cofferdam::policy::{Caller, Decision, Policy};
-use cofferdam::request::{self, RunRequest, Source};
+use cofferdam::policy::{Caller, Decision, Policy, Source};
+use cofferdam::request::{self, RunRequest};
 use cofferdam::survey::Survey;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -100,7 +100,7 @@ fn v1() -> CgroupLayout {
 fn request(dir: &Path) -> RunRequest {
     RunRequest {
         name: "web".into(),
-        source: Source::Rootfs(HostPath::trusted(dir)),
+        source: request::Source::Rootfs(HostPath::trusted(dir)),
         volumes: vec![request::volume("/usr/share:/srv").unwrap()],
         tmpfs: vec![(GuestPath::parse("/var/cache").unwrap(), 1 << 20)],
         env: vec!["A=b".into()],
@@ -113,8 +113,11 @@ fn request(dir: &Path) -> RunRequest {
 }
 
 fn plan(bundle: &Bundle, host: &Host) -> Result<Plan, PlanError> {
-    let policy = Policy::built_in().unwrap();
-    let Decision::Granted(grant) = cofferdam::policy::decide(bundle, &policy, host) else {
+    plan_under(&Policy::built_in().unwrap(), bundle, host)
+}
+
+fn plan_under(policy: &Policy, bundle: &Bundle, host: &Host) -> Result<Plan, PlanError> {
+    let Decision::Granted(grant) = cofferdam::policy::decide(bundle, policy, host) else {
         panic!("refused");
     };
     // Which file system the temporary folder lies on is not the plan's doing.
@@ -206,6 +209,49 @@ fn an_engine_is_clamped() {
         &dir,
         &plan(&bundle, &host((6, 18), 7, v2())).unwrap(),
     );
+}
+
+/// Hooks of every kind, a terminal, a listener, descriptors: what an engine can ask beside the program itself.
+#[test]
+fn compat_gives_an_engine_what_it_asks() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().canonicalize().unwrap();
+    let rootfs = dir.join("rootfs");
+    root(&rootfs);
+    std::os::unix::fs::symlink("../run/stub.conf", rootfs.join("etc/resolv.conf")).unwrap();
+    let mut spec = cofferdam::bundle::hardened_spec();
+    spec["process"]["args"] = serde_json::json!(["/bin/service"]);
+    spec["process"]["terminal"] = true.into();
+    spec["process"]["consoleSize"] = serde_json::json!({ "height": 24, "width": 80 });
+    let (pts, bind) = (["newinstance", "ptmxmode=0666", "mode=0620"], ["bind"]);
+    spec["mounts"].as_array_mut().unwrap().extend([
+        serde_json::json!({ "destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": pts }),
+        serde_json::json!({ "destination": "/etc/resolv.conf", "type": "bind", "source": "/etc/hosts", "options": bind }),
+    ]);
+    let hook = |path: &str| serde_json::json!([{ "path": path, "args": ["x"], "env": ["SECRET=word"], "timeout": 5 }]);
+    spec["hooks"] = serde_json::json!({
+        "poststop": hook("/usr/libexec/last"), "prestart": hook("/usr/libexec/first"),
+        "createContainer": hook("/usr/libexec/third"), "startContainer": [{ "path": "/inside" }],
+        "createRuntime": hook("/usr/libexec/second"), "poststart": hook("/usr/libexec/after"),
+    });
+    spec["linux"]["seccomp"] = serde_json::json!({
+        "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/agent", "flags": ["SECCOMP_FILTER_FLAG_LOG"],
+        "syscalls": [{ "names": ["mount"], "action": "SCMP_ACT_NOTIFY" }]
+    });
+    fs::write(dir.join("config.json"), spec.to_string()).unwrap();
+    let extras = Extras {
+        descriptors: vec![(3, DescriptorKind::Other)],
+        ..Extras::default()
+    };
+    let bundle = Bundle::load(&HostPath::trusted(&dir), "c1", Caller::Engine, extras).unwrap();
+    let compat = Source {
+        name: "compat.toml".into(),
+        text: include_str!("../profiles/compat.toml").into(),
+    };
+    let policy = Policy::layered(None, &[compat]).unwrap();
+    let plan = plan_under(&policy, &bundle, &host((6, 18), 7, v2())).unwrap();
+    golden("compat", &dir, &plan);
+    assert!(!serde_json::to_string(&plan).unwrap().contains("word"));
 }
 
 #[test]

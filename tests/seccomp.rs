@@ -370,13 +370,16 @@ fn groups_open_what_they_name_and_nothing_else() {
     let profile = Template::Default.profile().unwrap();
     assert_eq!(
         profile.groups(),
-        BTreeSet::from(["chown", "netinfo", "setsid", "splice", "sysvipc"])
+        BTreeSet::from([
+            "chown", "identity", "netinfo", "setsid", "splice", "sysvipc"
+        ])
     );
     let off = Template::Default.program(&launch(&[])).unwrap();
     for (group, name, args, without) in [
         ("chown", "fchownat", [0; 6], EPERM),
         ("netinfo", "ioctl", [3, 0x8912, 0, 0, 0, 0], EPERM),
         ("setsid", "setsid", [0; 6], EPERM),
+        ("identity", "setuid", [0; 6], EPERM),
         ("splice", "splice", [0; 6], ENOSYS),
         ("sysvipc", "shmget", [0; 6], EPERM),
     ] {
@@ -395,7 +398,7 @@ fn groups_open_what_they_name_and_nothing_else() {
     assert!(
         error
             .to_string()
-            .contains("chown, netinfo, setsid, splice, sysvipc"),
+            .contains("chown, identity, netinfo, setsid, splice, sysvipc"),
         "{error}"
     );
 }

@@ -91,6 +91,7 @@ impl Bundle {
             name: name.into(),
             caller,
             root,
+            hook_files: super::hook_files::look(&spec),
             spec,
             extras,
             digest: crate::digest::sha256_hex(&text),

@@ -56,6 +56,7 @@ impl Bundle {
                 Source::Bundle(_) => Some(flagged(request)),
                 _ => None,
             },
+            ..Extras::default()
         };
         let (mut spec, root) = match &request.source {
             Source::Bundle(dir) => {
@@ -81,6 +82,7 @@ impl Bundle {
             name: request.name.clone(),
             caller: Caller::Standalone,
             root,
+            hook_files: super::hook_files::look(&spec),
             spec,
             extras,
             digest: crate::digest::sha256_hex(&text),
@@ -89,7 +91,7 @@ impl Bundle {
 }
 
 /// What the flags given set, as pointers.
-fn flagged(request: &RunRequest) -> Vec<&'static str> {
+fn flagged(request: &RunRequest) -> Vec<String> {
     let all = [
         ("/linux/resources/memory", request.memory.is_some()),
         ("/linux/resources/cpu", request.cpus.is_some()),
@@ -101,7 +103,7 @@ fn flagged(request: &RunRequest) -> Vec<&'static str> {
         ("/process/cwd", request.workdir.is_some()),
     ];
     let given = all.into_iter().filter(|(_, given)| *given);
-    given.map(|(pointer, _)| pointer).collect()
+    given.map(|(pointer, _)| pointer.to_string()).collect()
 }
 
 fn root_of(source: &Source) -> RootSource {
@@ -156,8 +158,15 @@ fn ask(spec: &mut Spec, request: &RunRequest) {
             env.push(asked.clone());
         }
         process.set_env(Some(env));
+        if request.tty {
+            process.set_terminal(Some(true));
+        }
     }
     let mut mounts = spec.mounts().clone().unwrap_or_default();
+    let pts = std::path::Path::new("/dev/pts");
+    if request.tty && !mounts.iter().any(|m| m.destination() == pts) {
+        mounts.push(devpts(pts));
+    }
     let memory = request.tmpfs.iter().map(|(at, size)| tmpfs(at, *size));
     let mut flags: Vec<Mount> = memory.chain(request.volumes.iter().map(bind)).collect();
     // Flags have no order between them: what lies below another's target must not be covered by it.
@@ -170,6 +179,16 @@ fn ask(spec: &mut Spec, request: &RunRequest) {
         labels.extend(request.labels.iter().cloned());
         spec.set_annotations(Some(labels));
     }
+}
+
+fn devpts(target: &std::path::Path) -> Mount {
+    let mut mount = Mount::default();
+    mount.set_destination(target.into());
+    mount.set_typ(Some("devpts".into()));
+    mount.set_source(Some("devpts".into()));
+    let options = ["nosuid", "noexec", "newinstance"].map(String::from);
+    mount.set_options(Some(options.to_vec()));
+    mount
 }
 
 fn tmpfs(target: &GuestPath, size: u64) -> Mount {

@@ -54,7 +54,7 @@ impl Cgroup {
                 // Best effort: the rounds end without it too, only later.
                 let _ = pids.dir.write("pids.max", "0");
             }
-            self.signal_all(&left)?;
+            self.signal_all(&left, libc::SIGKILL)?;
             // A frozen process dies only when it goes on.
             let _ = self.thaw();
             sleep(pause);
@@ -63,9 +63,14 @@ impl Cgroup {
         }
     }
 
-    /// SIGKILL to those of `pids` that are still here after their descriptor was opened: a number that was given to
+    /// A signal to every process in the cgroups.
+    pub fn signal(&self, signal: i32) -> Result<(), CgroupError> {
+        self.signal_all(&self.procs()?, signal)
+    }
+
+    /// A signal to those of `pids` that are still here after their descriptor was opened: a number that was given to
     /// another process meanwhile is never hit.
-    fn signal_all(&self, pids: &[i32]) -> Result<(), CgroupError> {
+    fn signal_all(&self, pids: &[i32], signal: i32) -> Result<(), CgroupError> {
         let own = Pid::this().as_raw();
         let open = |pid: &i32| Some((*pid, process::pidfd_open(*pid).ok()?));
         let others = pids.iter().filter(|pid| **pid > 0 && **pid != own);
@@ -75,7 +80,7 @@ impl Cgroup {
             for (pid, handle) in &handles {
                 if still.binary_search(pid).is_ok() {
                     // ESRCH: it died in between, which is what was wanted.
-                    let _ = process::pidfd_signal(handle.as_fd(), libc::SIGKILL);
+                    let _ = process::pidfd_signal(handle.as_fd(), signal);
                 }
             }
         }
@@ -94,6 +99,12 @@ impl Cgroup {
             if first.is_ok() {
                 first = done;
             }
+        }
+        // One that a pause made and did not live to record: empty by now, and nobody else's by its name.
+        if let Some(freezer) = &self.freezer
+            && let Some(root) = self.root_of(&freezer.mount)
+        {
+            let _ = root.remove(&freezer.path);
         }
         for above in self.parents.iter().rev() {
             if let Some(root) = self.root_of(&above.mount) {

@@ -40,6 +40,16 @@ pub enum CgroupError {
         /// The magic number found.
         found: i64,
     },
+    /// The kernel took a value and keeps another.
+    #[error("wrote {expected:?} into {path}, which then said {found:?}; nothing was changed")]
+    Kept {
+        /// The file.
+        path: String,
+        /// As planned.
+        expected: String,
+        /// As found.
+        found: String,
+    },
     /// Processes outlived SIGKILL.
     #[error(
         "killed everything in {path}, but {pids:?} are still there after {waited_ms} ms; they hang in the kernel (state D): look at /proc/PID/stack"

@@ -15,6 +15,15 @@ pub(super) fn make(cgroup: &mut Cgroup, plan: &LimitPlan) -> Result<(), CgroupEr
     for place in &plan.dirs {
         enter(cgroup, place)?;
     }
+    enable(cgroup, plan)?;
+    for write in &plan.writes {
+        apply(cgroup, plan, write)?;
+    }
+    device::apply(cgroup, plan)
+}
+
+/// v2: controllers for the cgroups below.
+pub(super) fn enable(cgroup: &mut Cgroup, plan: &LimitPlan) -> Result<(), CgroupError> {
     for enable in &plan.enable {
         let names: Vec<String> = enable.controllers.iter().map(|c| format!("+{c}")).collect();
         let root = cgroup
@@ -26,10 +35,7 @@ pub(super) fn make(cgroup: &mut Cgroup, plan: &LimitPlan) -> Result<(), CgroupEr
             dir.set("cgroup.subtree_control", &names.join(" "))?;
         }
     }
-    for write in &plan.writes {
-        apply(cgroup, plan, write)?;
-    }
-    device::apply(cgroup, plan)
+    Ok(())
 }
 
 /// v2 lets no cgroup have both processes and controllers for its children: the launcher makes room.
@@ -121,7 +127,11 @@ fn replace(root: &Root, place: &CgroupDir, full: &Path) -> Result<(), CgroupErro
         .map_err(|e| CgroupError::new("made (mkdirat)", full, e))
 }
 
-fn apply(cgroup: &mut Cgroup, plan: &LimitPlan, write: &LimitWrite) -> Result<(), CgroupError> {
+pub(super) fn apply(
+    cgroup: &mut Cgroup,
+    plan: &LimitPlan,
+    write: &LimitWrite,
+) -> Result<(), CgroupError> {
     let text = match &write.value {
         Value::Text(text) => text,
         Value::Inherited => return v1::inherit(cgroup, &plan.dirs[write.dir], &write.file),

@@ -9,12 +9,17 @@ mod device;
 mod dir;
 mod end;
 mod error;
+mod freeze;
 mod make;
+mod oom;
 mod record;
+mod stats;
+mod update;
 mod v1;
 mod v2;
 
 pub use error::CgroupError;
+pub use oom::OomWatch;
 pub use record::{CgroupRecord, MadeDir, RecordedDir};
 
 use crate::controls::ControlId;
@@ -190,23 +195,6 @@ impl Cgroup {
             CgroupVersion::V2 => ("memory.events", "oom_kill"),
         };
         value_of(&member.dir.read(file).ok()?, key)
-    }
-
-    /// Stops every process where it is (cgroup.freeze, Linux 5.2; or the v1 freezer, whose cgroup is made now).
-    pub fn freeze(&mut self) -> Result<(), CgroupError> {
-        match self.v2() {
-            Some(member) => v2::freeze(&member.dir, v2::Frozen::Yes),
-            None => v1::freeze(self),
-        }
-    }
-
-    /// Lets them go on.
-    pub fn thaw(&self) -> Result<(), CgroupError> {
-        match (self.v2(), self.with("freezer")) {
-            (Some(member), _) => v2::freeze(&member.dir, v2::Frozen::No),
-            (None, Some(member)) => member.dir.set("freezer.state", "THAWED"),
-            (None, None) => Ok(()),
-        }
     }
 
     fn v2(&self) -> Option<&Member> {

@@ -89,6 +89,9 @@ impl Cgroup {
         for above in &record.parents {
             cgroup.root(&above.mount, above.version)?;
         }
+        if let Some(freezer) = &record.freezer {
+            cgroup.root(&freezer.mount, freezer.version)?;
+        }
         Ok(cgroup)
     }
 

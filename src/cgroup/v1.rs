@@ -1,7 +1,7 @@
 //! What only v1 needs: cpusets that start empty, and a freezer in a hierarchy of its own.
 
-use super::{Cgroup, CgroupError, make};
-use crate::plan::limits::CgroupDir;
+use super::{Cgroup, CgroupError, Member, make};
+use crate::plan::limits::{CgroupDir, CgroupVersion};
 use nix::errno::Errno;
 use std::path::Path;
 use std::thread::sleep;
@@ -33,27 +33,28 @@ pub(super) fn inherit(
     Ok(())
 }
 
-/// Makes the freezer's cgroup, moves every process in and freezes them.
-pub(super) fn freeze(cgroup: &mut Cgroup) -> Result<(), CgroupError> {
+/// Makes the freezer's cgroup and moves every process in.
+pub(super) fn gather(cgroup: &mut Cgroup) -> Result<(), CgroupError> {
     if cgroup.with("freezer").is_none()
         && let Some(place) = cgroup.freezer.clone()
     {
         make::enter(cgroup, &place)?;
     }
-    let Some(freezer) = cgroup.with("freezer") else {
-        let container = cgroup
-            .members
-            .first()
-            .map_or(Path::new("?"), |m| m.dir.path());
-        return Err(CgroupError::new(
-            "looked for a freezer for",
-            container,
-            Errno::ENOENT,
-        ));
-    };
-    // Who forks meanwhile does it in either cgroup: go round until nobody is left outside.
+    let freezer = freezer(cgroup)?;
+    move_in(cgroup, freezer)
+}
+
+/// Every process into every v1 cgroup of the container (one that was made later is empty at first).
+pub(super) fn fill(cgroup: &Cgroup) -> Result<(), CgroupError> {
+    let v1 = |m: &&Member| m.place.version == CgroupVersion::V1;
+    let mut members = cgroup.members.iter().filter(v1);
+    members.try_for_each(|member| move_in(cgroup, member))
+}
+
+/// Who forks meanwhile does it in either cgroup: go round until nobody is left outside.
+fn move_in(cgroup: &Cgroup, member: &Member) -> Result<(), CgroupError> {
     for _ in 0..64 {
-        let inside = freezer.dir.procs().unwrap_or_default();
+        let inside = member.dir.all_procs().unwrap_or_default();
         let outside: Vec<i32> = cgroup
             .procs()?
             .into_iter()
@@ -63,10 +64,10 @@ pub(super) fn freeze(cgroup: &mut Cgroup) -> Result<(), CgroupError> {
             break;
         }
         for pid in outside {
-            match freezer.dir.write("cgroup.procs", &pid.to_string()) {
+            match member.dir.write("cgroup.procs", &pid.to_string()) {
                 Ok(()) | Err(Errno::ESRCH) => {}
                 Err(e) => {
-                    let file = freezer.dir.path().join("cgroup.procs");
+                    let file = member.dir.path().join("cgroup.procs");
                     return Err(CgroupError::new(
                         format!("moved process {pid} into"),
                         &file,
@@ -76,11 +77,36 @@ pub(super) fn freeze(cgroup: &mut Cgroup) -> Result<(), CgroupError> {
             }
         }
     }
-    freezer.dir.set("freezer.state", "FROZEN")?;
-    for _ in 0..200 {
+    Ok(())
+}
+
+fn freezer(cgroup: &Cgroup) -> Result<&Member, CgroupError> {
+    cgroup.with("freezer").ok_or_else(|| {
+        let container = cgroup
+            .members
+            .first()
+            .map_or(Path::new("?"), |m| m.dir.path());
+        CgroupError::new("looked for a freezer for", container, Errno::ENOENT)
+    })
+}
+
+/// Freezes whoever has been gathered.
+pub(super) fn freeze(cgroup: &mut Cgroup) -> Result<(), CgroupError> {
+    // Who was forked since is gathered, too.
+    gather(cgroup)?;
+    let freezer = freezer(cgroup)?;
+    for round in 1..200 {
+        freezer.dir.set("freezer.state", "FROZEN")?;
         match freezer.dir.read("freezer.state") {
             Ok(state) if state.trim() == "FROZEN" => return Ok(()),
             _ => sleep(Duration::from_millis(5)),
+        }
+        // Who waits for another in the kernel (vfork) and finds it frozen first never arrives: a moment of going on
+        // lets both, and who was born meanwhile is gathered.
+        if round % 20 == 0 {
+            freezer.dir.set("freezer.state", "THAWED")?;
+            sleep(Duration::from_millis(1));
+            move_in(cgroup, freezer)?;
         }
     }
     let _ = freezer.dir.write("freezer.state", "THAWED");

@@ -2,12 +2,12 @@
 
 use super::{Global, LaunchArgs, PlanArgs, ReportArgs, RunArgs};
 use crate::bundle::{Bundle, Extras};
-use crate::container::{self, Context, Identity, RecordTarget, RefusalRecord, Store};
+use crate::container::{self, Context, Identity, RecordTarget, RefusalRecord, StopTimeout, Store};
 use crate::host::Host;
 use crate::paths::HostPath;
 use crate::plan::Plan;
 use crate::policy::{self, Caller, CheckReport, Decision, Migration, Policy, Violation};
-use crate::report::{self, Failure};
+use crate::report::{self, Failure, Sink};
 use crate::request::{RunRequest, Source};
 use crate::site::{self, Owner};
 use crate::survey::Survey;
@@ -63,6 +63,7 @@ fn request(args: LaunchArgs, name: String, words: Vec<String>) -> Result<RunRequ
         pids: args.pids,
         nofile: args.nofile,
         io: args.io,
+        tty: args.tty,
         labels: args.label,
         args: words,
     })
@@ -139,7 +140,7 @@ fn refusal<'a>(
 }
 
 /// `run`.
-pub(super) fn run(global: &Global, args: RunArgs) -> Result<u8, Failure> {
+pub(super) fn run(global: &Global, args: RunArgs, sink: &Sink) -> Result<u8, Failure> {
     let mut words = args.args;
     if args.once {
         words.insert(0, "--once".into());
@@ -151,10 +152,12 @@ pub(super) fn run(global: &Global, args: RunArgs) -> Result<u8, Failure> {
     };
     let bundle = Bundle::standalone(&request).map_err(Failure::from_error)?;
     let planned = plan_bundle(global, bundle, Purpose::Launch)?;
-    let context = context(&planned, shown, args.record.as_deref());
+    let mut context = context(&planned, shown, args.record.as_deref());
+    context.stop_timeout = args.stop_timeout;
     report::warnings(&planned.plan);
-    let ended =
-        container::run(&planned.plan, &context, &store(global)).map_err(Failure::from_container)?;
+    let ended = container::run(&planned.plan, &context, &store(global));
+    context.warnings.take().iter().for_each(|w| sink.warn(w));
+    let ended = ended.map_err(Failure::from_container)?;
     if ended.oom_kills > 0 {
         report::say(&format!(
             "the kernel ended {} process(es) of {} at its memory limit (SS-011/8.1.4); give it more with --memory",
@@ -196,6 +199,14 @@ pub(super) fn context<'a>(
             )
             .collect(),
         requested: planned.requested.clone(),
+        stop_timeout: StopTimeout::default(),
+        warnings: Default::default(),
+        saved: container::Saved::of(
+            &planned.bundle,
+            &planned.policy,
+            &planned.host,
+            &planned.plan,
+        ),
     }
 }
 

@@ -1,15 +1,22 @@
 //! The command line: one file a verb. argv in, the report's exit code out; decides nothing itself.
 
+mod checkpoint;
+mod events;
+mod exec;
 mod generate;
 mod install;
 mod launch;
 mod oci;
+mod ps;
+mod update;
 
+use crate::container::StopTimeout;
 use crate::policy::{Secret, Template};
 use crate::report::{self, Failure, Sink};
 use crate::request::{self, Volume};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A hardened container launcher: plans, launches one process, verifies it from outside.
 #[derive(Parser, Debug)]
@@ -66,6 +73,22 @@ pub enum Verb {
     Kill(KillArgs),
     /// Forget a stopped container and remove what belongs to it
     Delete(DeleteArgs),
+    /// Freeze every process of a container
+    Pause(IdArgs),
+    /// Let a paused container go on
+    Resume(IdArgs),
+    /// Show the processes of a container
+    Ps(ps::PsArgs),
+    /// Run a second program in a container (only with an exception)
+    Exec(exec::ExecArgs),
+    /// Tell a container's figures, and when its memory runs out
+    Events(events::EventsArgs),
+    /// Change the limits of a container
+    Update(update::UpdateArgs),
+    /// Not supported
+    Checkpoint(checkpoint::CheckpointArgs),
+    /// Not supported
+    Restore(checkpoint::RestoreArgs),
     /// List the containers
     List(ListArgs),
     /// Write a hardened config.json
@@ -132,6 +155,9 @@ pub struct LaunchArgs {
     /// Bytes a second read from, and written to, each disk
     #[arg(long, value_name = "SIZE", value_parser = request::size)]
     pub io: Option<u64>,
+    /// A terminal of its own for the program, shown on yours (an exception for SS-011/8.4.1 has to allow it)
+    #[arg(long, short = 't')]
+    pub tty: bool,
     /// Label, for exceptions' scopes and records
     #[arg(long, value_name = "K=V", value_parser = request::label)]
     pub label: Vec<(String, String)>,
@@ -145,6 +171,9 @@ pub struct RunArgs {
     /// Also append the launch record (one line of JSON) to a file or to an open descriptor
     #[arg(long, value_name = "FILE|FD")]
     record: Option<String>,
+    /// Seconds between a TERM or INT that is handed on and KILL, as `docker stop` waits; or "never"
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = stop_timeout)]
+    stop_timeout: StopTimeout,
     /// With the embedded sample: print and end
     #[arg(long)]
     once: bool,
@@ -187,13 +216,16 @@ pub struct CreateArgs {
     /// Unix socket that receives the terminal
     #[arg(long, value_name = "SOCKET")]
     console_socket: Option<PathBuf>,
+    /// Unix socket that receives a pidfd of the first process
+    #[arg(long, value_name = "SOCKET")]
+    pidfd_socket: Option<PathBuf>,
     /// Accepted for initramfs roots; refused, since leaving the host's root needs pivot_root
     #[arg(long)]
     no_pivot: bool,
     /// Accepted: every container has a session keyring of its own
     #[arg(long)]
     no_new_keyring: bool,
-    /// Hand on descriptors 3 to 2+N (refused unless 0)
+    /// Hand on descriptors 3 to 2+N (the template compat only)
     #[arg(long, value_name = "N", default_value_t = 0)]
     preserve_fds: u32,
     /// Also append the launch record (one line of JSON) to a file or to an open descriptor
@@ -285,9 +317,22 @@ pub struct ReportArgs {
     json: bool,
 }
 
+fn stop_timeout(text: &str) -> Result<StopTimeout, String> {
+    match text.parse::<u32>() {
+        Ok(seconds) => Ok(StopTimeout::After(Duration::from_secs(seconds.into()))),
+        Err(_) if text == "never" => Ok(StopTimeout::Never),
+        Err(_) => Err("a number of seconds, or never".into()),
+    }
+}
+
 /// The version in the form that engines split: "name version X", then lines "key: value".
 fn version() -> &'static str {
-    concat!(env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0")
+    concat!(
+        env!("CARGO_PKG_VERSION"),
+        "\ncommit: v",
+        env!("CARGO_PKG_VERSION"),
+        "\nspec: 1.3.0"
+    )
 }
 
 /// Does what argv says; the exit code.
@@ -297,7 +342,7 @@ pub fn main(argv: Vec<String>) -> u8 {
         Err(error) => return usage(&error, &argv),
     };
     let sink = Sink::new(cli.global.log.clone(), cli.global.log_format == "json");
-    match dispatch(cli) {
+    match dispatch(cli, &sink) {
         Ok(code) => code,
         Err(failure) => sink.report(&failure),
     }
@@ -329,21 +374,31 @@ fn usage(error: &clap::Error, argv: &[String]) -> u8 {
     }
     match error.exit_code() {
         0 => 0,
+        // runc's, for a verb that it does not have.
+        _ if error.kind() == clap::error::ErrorKind::InvalidSubcommand => 3,
         _ if argv.iter().any(|a| a == "run" || a == "plan") => crate::outcome::FAILED,
         _ => 1,
     }
 }
 
-fn dispatch(cli: Cli) -> Result<u8, Failure> {
+fn dispatch(cli: Cli, sink: &Sink) -> Result<u8, Failure> {
     let global = &cli.global;
     match cli.verb {
-        Verb::Run(args) => launch::run(global, args),
+        Verb::Run(args) => launch::run(global, args, sink),
         Verb::Plan(args) => launch::plan(global, args),
-        Verb::Create(args) => oci::create(global, args),
-        Verb::Start(args) => oci::start(global, &args.id),
+        Verb::Create(args) => oci::create(global, args, sink),
+        Verb::Start(args) => oci::start(global, &args.id, sink),
         Verb::State(args) => oci::state(global, &args.id),
         Verb::Kill(args) => oci::kill(global, &args),
-        Verb::Delete(args) => oci::delete(global, &args),
+        Verb::Delete(args) => oci::delete(global, &args, sink),
+        Verb::Pause(args) => oci::pause(global, &args.id),
+        Verb::Resume(args) => oci::resume(global, &args.id),
+        Verb::Ps(args) => ps::ps(global, &args),
+        Verb::Exec(args) => exec::exec(global, &args),
+        Verb::Events(args) => events::events(global, &args),
+        Verb::Update(args) => update::update(global, &args),
+        Verb::Checkpoint(_) => checkpoint::refuse("checkpoint"),
+        Verb::Restore(_) => checkpoint::refuse("restore"),
         Verb::List(args) => oci::list(global, &args),
         Verb::Spec(args) => oci::spec(&args),
         Verb::Features => oci::features(),

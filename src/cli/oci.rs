@@ -2,17 +2,18 @@
 
 use super::launch::{Purpose, context, plan_bundle, store};
 use super::{CreateArgs, DeleteArgs, Global, KillArgs, ListArgs, SpecArgs};
-use crate::bundle::{Bundle, Extras, hardened_spec};
-use crate::container::{self, State, Status};
+use crate::bundle::{Bundle, DescriptorKind, Extras, hardened_spec};
+use crate::container::{self, Receiver, State, Status};
 use crate::paths::HostPath;
+use crate::plan::process::Stdio;
 use crate::policy::{Caller, is_name};
-use crate::report::{self, Failure};
+use crate::report::{self, Failure, Sink};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use std::io::Write;
 
 /// `create`.
-pub(super) fn create(global: &Global, args: CreateArgs) -> Result<u8, Failure> {
+pub(super) fn create(global: &Global, args: CreateArgs, sink: &Sink) -> Result<u8, Failure> {
     let fail = |text: &str| Failure::create(text);
     if !is_name(&args.id) {
         return Err(fail(&format!(
@@ -25,40 +26,88 @@ pub(super) fn create(global: &Global, args: CreateArgs) -> Result<u8, Failure> {
             "--no-pivot: refused, since without pivot_root the host's root stays reachable (SS-011/8.4.5)",
         ));
     }
-    if args.preserve_fds > 0 {
-        return Err(fail(
-            "--preserve-fds: refused, since no descriptor of the host may enter the container (SS-011/8.1.3): permission denied",
-        ));
-    }
+    // First of all: what we open ourselves must not be taken for the caller's.
+    let (descriptors, listen_fds) = descriptors(args.preserve_fds).map_err(|e| fail(&e))?;
     let dir = std::path::absolute(&args.bundle)
         .map(HostPath::trusted)
         .map_err(|e| fail(&e.to_string()))?;
     let extras = Extras {
         systemd_cgroup: global.systemd_cgroup,
+        descriptors,
+        listen_fds,
         ..Extras::default()
     };
     let bundle =
         Bundle::load(&dir, &args.id, Caller::Engine, extras).map_err(|e| fail(&e.to_string()))?;
     let planned = plan_bundle(global, bundle, Purpose::Launch).map_err(Failure::of_create)?;
-    if planned.plan.process.terminal.is_none() && args.console_socket.is_some() {
-        return Err(fail(
-            "--console-socket without process.terminal: nothing would be sent to it",
-        ));
-    }
+    let terminal = matches!(planned.plan.process.stdio, Stdio::Terminal(_));
+    let console = match (terminal, &args.console_socket) {
+        (false, None) => None,
+        (false, Some(_)) => {
+            return Err(fail(
+                "--console-socket without process.terminal: nothing would be sent to it",
+            ));
+        }
+        (true, None) => {
+            return Err(fail(
+                "process.terminal without --console-socket: create ends before the program begins, so name the unix socket that takes the terminal",
+            ));
+        }
+        (true, Some(path)) => Some(Receiver::console(path).map_err(|e| fail(&e.to_string()))?),
+    };
     let context = context(&planned, dir.to_string(), args.record.as_deref());
-    container::create(
+    let created = container::create(
         &planned.plan,
         &context,
         &store(global),
-        args.pid_file.as_deref(),
-    )
-    .map_err(|e| Failure::from_container(e).of_create())?;
+        &container::Told {
+            pid_file: args.pid_file.as_deref(),
+            pidfd_socket: args.pidfd_socket.as_deref(),
+        },
+        console,
+    );
+    context.warnings.take().iter().for_each(|w| sink.warn(w));
+    created.map_err(|e| Failure::from_container(e).of_create())?;
     Ok(0)
 }
 
+/// Descriptors 3 to 2+N, those of LISTEN_FDS first: (number, what it is), and how many of LISTEN_FDS.
+fn descriptors(preserve: u32) -> Result<(Vec<(i32, DescriptorKind)>, usize), String> {
+    let own = std::process::id().to_string();
+    let for_us = std::env::var("LISTEN_PID").is_ok_and(|pid| pid == own);
+    let listen = std::env::var("LISTEN_FDS").ok().filter(|_| for_us);
+    let listen = listen.and_then(|n| n.parse::<u16>().ok()).unwrap_or(0);
+    let last = preserve.checked_add(3 + u32::from(listen));
+    let last = last
+        .and_then(|n| i32::try_from(n).ok())
+        .ok_or("--preserve-fds: no process has so many descriptors")?;
+    let look = |number: i32| match std::fs::metadata(format!("/proc/self/fd/{number}")) {
+        Ok(meta) if meta.is_dir() => Ok((number, DescriptorKind::Dir)),
+        Ok(_) => Ok((number, DescriptorKind::Other)),
+        Err(_) => Err(format!(
+            "--preserve-fds {preserve}: descriptor {number} is not open; open it, or hand on fewer"
+        )),
+    };
+    let all = (3..last).map(look).collect::<Result<_, _>>()?;
+    Ok((all, listen.into()))
+}
+
 /// `start`.
-pub(super) fn start(global: &Global, id: &str) -> Result<u8, Failure> {
-    container::start(&store(global), id).map_err(Failure::from_engine)?;
+pub(super) fn start(global: &Global, id: &str, sink: &Sink) -> Result<u8, Failure> {
+    let warnings = container::start(&store(global), id).map_err(Failure::from_engine)?;
+    warnings.iter().for_each(|text| sink.warn(text));
+    Ok(0)
+}
+
+/// `pause`.
+pub(super) fn pause(global: &Global, id: &str) -> Result<u8, Failure> {
+    container::pause(&store(global), id).map_err(Failure::from_engine)?;
+    Ok(0)
+}
+
+/// `resume`.
+pub(super) fn resume(global: &Global, id: &str) -> Result<u8, Failure> {
+    container::resume(&store(global), id).map_err(Failure::from_engine)?;
     Ok(0)
 }
 
@@ -111,8 +160,10 @@ pub(super) fn kill(global: &Global, args: &KillArgs) -> Result<u8, Failure> {
 }
 
 /// `delete`.
-pub(super) fn delete(global: &Global, args: &DeleteArgs) -> Result<u8, Failure> {
-    container::delete(&store(global), &args.id, args.force).map_err(Failure::from_engine)?;
+pub(super) fn delete(global: &Global, args: &DeleteArgs, sink: &Sink) -> Result<u8, Failure> {
+    let deleted = container::delete(&store(global), &args.id, args.force);
+    let warnings = deleted.map_err(Failure::from_engine)?;
+    warnings.iter().for_each(|text| sink.warn(text));
     Ok(0)
 }
 

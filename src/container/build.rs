@@ -1,16 +1,21 @@
 //! The one way to a container that waits in front of exec: prepared, launched, verified, recorded.
 
 use super::error::ContainerError;
+use super::hooks;
 use super::janitor::Janitor;
+use super::receiver::Receiver;
 use super::record::{Identity, LaunchRecord, RecordTarget, controls_of, line_of, now};
-use super::store::{Entry, State, start_time};
+use super::saved::Saved;
+use super::signals::StopTimeout;
+use super::store::{Entry, State, Status, start_time};
 use crate::cgroup::{Cgroup, CgroupRecord};
 use crate::controls::ControlId;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::policy::Caller;
-use crate::sandbox::{Created, StartGate, Streams, launch, prepare};
+use crate::sandbox::{Created, Launched, StartGate, Streams, launch, prepare};
 use crate::verify::{self, Verification};
+use std::cell::RefCell;
 
 /// What a launch needs beside the plan, for its record and its state.
 pub struct Context<'a> {
@@ -30,6 +35,26 @@ pub struct Context<'a> {
     pub records: Vec<RecordTarget>,
     /// When it was asked for.
     pub requested: String,
+    /// What later verbs need of the launch.
+    pub saved: Saved,
+    /// How long the program may take to end (`run`).
+    pub stop_timeout: StopTimeout,
+    /// What went wrong without ending the launch; told when it is over.
+    pub warnings: RefCell<Vec<String>>,
+}
+
+impl Context<'_> {
+    pub(super) fn about<'a>(&'a self, plan: &'a Plan) -> hooks::About<'a> {
+        hooks::About {
+            id: &plan.name,
+            bundle: &self.bundle,
+            annotations: &self.annotations,
+        }
+    }
+
+    pub(super) fn warn(&self, warnings: Vec<String>) {
+        self.warnings.borrow_mut().extend(warnings);
+    }
 }
 
 /// A verified container that waits, with its cgroups.
@@ -65,6 +90,11 @@ pub fn build(
             // The first error is the one to tell.
             let _ = cgroup.kill();
             let _ = cgroup.remove();
+            // Whatever the hooks in front of the pivot have set up, those behind the end take down.
+            context.warn(hooks::poststop(
+                &hooks::SavedHooks::of(plan),
+                &context.about(plan),
+            ));
             Err(error)
         }
     }
@@ -85,7 +115,16 @@ fn fill(
     cgroup: &Cgroup,
 ) -> Result<(Created, State), ContainerError> {
     janitor.cgroup(cgroup.record())?;
+    let agent = plan.seccomp.listener.as_ref();
+    let agent = agent
+        .map(|l| Receiver::agent(l.path.as_path()))
+        .transpose()?;
     let launched = launch(prepared, cgroup)?;
+    let hooked = hooked(plan, context, &launched);
+    if let Err(error) = hooked {
+        launched.abandon();
+        return Err(error);
+    }
     // While the child locks itself down.
     let about = About {
         plan_digest: plan.digest(),
@@ -99,6 +138,10 @@ fn fill(
             if !verification.differences.is_empty() {
                 return Err(ContainerError::Different(verification.differences));
             }
+            if let (Some(agent), Some(listener)) = (&agent, created.take_listener()) {
+                agent.send(&process_state(plan, context, created.pid), &listener)?;
+            }
+            context.saved.write(entry)?;
             let state = state_of(plan, context, cgroup, created.pid);
             entry.save(&state)?;
             Ok(state)
@@ -110,6 +153,32 @@ fn fill(
             Err(error)
         }
     }
+}
+
+/// The stop in front of the pivot, and what startContainer hooks will read.
+fn hooked(plan: &Plan, context: &Context<'_>, launched: &Launched) -> Result<(), ContainerError> {
+    let about = context.about(plan);
+    launched.leave_state(&about.state(Status::Created, launched.pid()))?;
+    if plan.hooks.stops_before_pivot() {
+        launched.built()?;
+        hooks::before_pivot(plan, &about, launched)?;
+        launched.pivot()?;
+    }
+    Ok(())
+}
+
+/// What a seccomp agent is told with the listener (runtime-spec, config-linux.md, containerProcessState).
+fn process_state(plan: &Plan, context: &Context<'_>, pid: i32) -> Vec<u8> {
+    let state = context.about(plan).state(Status::Creating, pid);
+    let metadata = plan.seccomp.listener.as_ref().map(|l| l.metadata.as_str());
+    let all = serde_json::json!({
+        "ociVersion": "1.3.0",
+        "fds": ["seccompFd"],
+        "pid": pid,
+        "metadata": metadata.unwrap_or_default(),
+        "state": serde_json::from_slice::<serde_json::Value>(&state).unwrap_or_default(),
+    });
+    serde_json::to_vec(&all).unwrap_or_default()
 }
 
 fn state_of(plan: &Plan, context: &Context<'_>, cgroup: &Cgroup, pid: i32) -> State {
@@ -127,6 +196,7 @@ fn state_of(plan: &Plan, context: &Context<'_>, cgroup: &Cgroup, pid: i32) -> St
         cgroup: cgroup.record(),
         range: plan.namespaces.user.as_ref().and_then(|u| u.range),
         annotations: context.annotations.clone(),
+        hooks: hooks::SavedHooks::of(plan),
     }
 }
 

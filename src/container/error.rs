@@ -1,7 +1,9 @@
 //! Errors of the lifecycle. The texts that engines match on stand here, word for word (runc's).
 
+use super::receiver::ReceiverError;
+use super::terminal::TerminalError;
 use crate::cgroup::CgroupError;
-use crate::sandbox::{LaunchError, PrepareError};
+use crate::sandbox::{HookError, LaunchError, PrepareError};
 use crate::verify::{Difference, VerifyError};
 use nix::errno::Errno;
 
@@ -20,9 +22,21 @@ pub enum ContainerError {
     /// Over already.
     #[error("cannot start a container that has stopped")]
     Stopped,
+    /// Frozen before it was started.
+    #[error("cannot start a container in the paused state")]
+    StartPaused,
     /// A signal for nobody.
     #[error("container not running")]
     NotRunning,
+    /// Nothing to resume.
+    #[error("container not paused")]
+    NotPaused,
+    /// Nothing to join.
+    #[error("cannot exec in a stopped container")]
+    ExecStopped,
+    /// A newcomer would be frozen in front of its program.
+    #[error("cannot exec in a paused container (use --ignore-paused to override)")]
+    ExecPaused,
     /// Deleted too early.
     #[error("cannot delete container {id} that is not stopped: {status}")]
     NotStopped {
@@ -61,6 +75,31 @@ pub enum ContainerError {
         /// What is wrong.
         why: String,
     },
+    /// Nothing that a newcomer could be held in.
+    #[error(
+        "the container has no mount namespace of its own, so a second process would stand among the host's files: permission denied"
+    )]
+    NoMountNamespace,
+    /// A limit below what is in use.
+    #[error(
+        "unable to set memory limit to {limit} (current usage: {in_use}): give more, or leave checkBeforeUpdate out"
+    )]
+    InUse {
+        /// Asked, in bytes.
+        limit: u64,
+        /// In use, in bytes.
+        in_use: u64,
+    },
+    /// More than is kept.
+    #[error(
+        "request and policy of the container have {size} bytes, and {most} are kept for exec and update: make config.json or the exception files smaller"
+    )]
+    TooMuch {
+        /// Bytes.
+        size: u64,
+        /// Allowed.
+        most: u64,
+    },
     /// Preparation.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
@@ -73,6 +112,22 @@ pub enum ContainerError {
     /// Verification could not be done.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// A hook in front of the program.
+    #[error("the {point} hook {path:?}: {why}")]
+    Hook {
+        /// Its point.
+        point: &'static str,
+        /// Its program.
+        path: String,
+        /// What became of it.
+        why: HookError,
+    },
+    /// The terminal.
+    #[error(transparent)]
+    Terminal(#[from] TerminalError),
+    /// Somebody who was to take a descriptor.
+    #[error(transparent)]
+    Receiver(#[from] ReceiverError),
     /// Verification found differences: nothing of the image has run.
     #[error("the container was not as planned, so it was killed before its program ran: {}", list(.0))]
     Different(Vec<Difference>),

@@ -2,24 +2,52 @@
 
 use super::build::{Context, build};
 use super::error::{ContainerError, at};
+use super::hooks;
 use super::janitor::Janitor;
+use super::receiver::Receiver;
 use super::store::{State, Status, Store};
+use super::terminal::hand_over;
 use crate::cgroup::Cgroup;
 use crate::plan::Plan;
 use crate::sandbox::{StartGate, exec_failure};
 use crate::sys::process;
+use crate::sys::socket::send_fds;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+
+/// Where the caller wants to be told of the first process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told<'a> {
+    /// Its number, in a file.
+    pub pid_file: Option<&'a Path>,
+    /// Its pidfd, over a unix socket.
+    pub pidfd_socket: Option<&'a Path>,
+}
+
+impl Told<'_> {
+    fn tell(self, pid: i32) -> Result<(), ContainerError> {
+        if let Some(path) = self.pidfd_socket {
+            let sent = UnixStream::connect(path).and_then(|socket| {
+                let pidfd = process::pidfd_open(pid)?;
+                Ok(send_fds(socket.as_fd(), &[0], &[pidfd.as_fd()]).map(drop)?)
+            });
+            at(sent, "send the pidfd to the socket", path)?;
+        }
+        write_pid_file(self.pid_file, pid)
+    }
+}
 
 /// Makes a container that waits for `start`; the launcher may end then.
 pub fn create(
     plan: &Plan,
     context: &Context<'_>,
     store: &Store,
-    pid_file: Option<&Path>,
+    told: &Told<'_>,
+    console: Option<Receiver>,
 ) -> Result<State, ContainerError> {
     let mut janitor = Janitor::start()?;
     let mut claim = store.reserve(&plan.name)?;
@@ -41,12 +69,24 @@ pub fn create(
             Some(gate),
         )?;
         let pid = ready.created.pid;
-        let held = ready.created.hold().map_err(ContainerError::from);
-        held.and_then(|_| write_pid_file(pid_file, pid))
+        let handed = match (&console, ready.created.take_terminal()) {
+            (Some(console), Some(master)) => hand_over(console, &master),
+            _ => Ok(()),
+        };
+        let held = match handed {
+            Ok(()) => ready.created.hold().map_err(ContainerError::from),
+            Err(error) => {
+                ready.created.abandon();
+                Err(error)
+            }
+        };
+        held.and_then(|_| told.tell(pid))
             .map(|()| ready.state)
             .inspect_err(|_| {
                 let _ = ready.cgroup.kill();
                 let _ = ready.cgroup.remove();
+                let hooks = hooks::SavedHooks::of(plan);
+                context.warn(hooks::poststop(&hooks, &context.about(plan)));
             })
     });
     match made {
@@ -57,7 +97,7 @@ pub fn create(
         }
         Err(error) => {
             let _ = entry.remove();
-            if let Some(path) = pid_file {
+            if let Some(path) = told.pid_file {
                 let _ = std::fs::remove_file(path);
             }
             janitor.dismiss();
@@ -66,7 +106,7 @@ pub fn create(
     }
 }
 
-fn write_pid_file(path: Option<&Path>, pid: i32) -> Result<(), ContainerError> {
+pub(super) fn write_pid_file(path: Option<&Path>, pid: i32) -> Result<(), ContainerError> {
     let Some(path) = path else { return Ok(()) };
     // Beside and renamed: an engine that watches never reads half a number.
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -76,13 +116,14 @@ fn write_pid_file(path: Option<&Path>, pid: i32) -> Result<(), ContainerError> {
     at(written, "write the pid file", path)
 }
 
-/// Lets a created container execute its program.
-pub fn start(store: &Store, id: &str) -> Result<(), ContainerError> {
+/// Lets a created container execute its program; the warnings of its poststart hooks.
+pub fn start(store: &Store, id: &str) -> Result<Vec<String>, ContainerError> {
     let entry = store.open(id)?;
     let mut state = entry.state()?.ok_or(ContainerError::Unknown)?;
     match state.status() {
         Status::Running => return Err(ContainerError::AlreadyRunning),
         Status::Stopped => return Err(ContainerError::Stopped),
+        Status::Paused => return Err(ContainerError::StartPaused),
         Status::Created | Status::Creating => {}
     }
     let (mut go, mut report) = entry.open_gate()?;
@@ -107,7 +148,7 @@ pub fn start(store: &Store, id: &str) -> Result<(), ContainerError> {
     let _ = report.read_to_end(&mut bytes);
     match exec_failure(&bytes) {
         Some(error) => Err(error.into()),
-        None => Ok(()),
+        None => Ok(hooks::poststart(&state.hooks, &(&state).into(), state.pid)),
     }
 }
 
@@ -121,10 +162,8 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<(), Conta
     let state = state(store, id)?;
     if all {
         let cgroup = Cgroup::open(&state.cgroup)?;
-        for pid in cgroup.procs()? {
-            let _ = process::kill(pid, signal);
-        }
-        return Ok(());
+        cgroup.signal(signal)?;
+        return let_die(&state, signal);
     }
     if !state.is_alive() {
         return Err(ContainerError::NotRunning);
@@ -141,13 +180,26 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<(), Conta
     process::pidfd_signal(pidfd.as_fd(), signal).map_err(|errno| match errno {
         Errno::ESRCH => ContainerError::NotRunning,
         errno => failed(errno),
-    })
+    })?;
+    let_die(&state, signal)
+}
+
+/// A process that the v1 freezer holds dies only when it goes on; v2 lets KILL through by itself.
+fn let_die(state: &State, signal: i32) -> Result<(), ContainerError> {
+    if signal == libc::SIGKILL {
+        let cgroup = Cgroup::open(&state.cgroup)?;
+        if cgroup.is_frozen() {
+            cgroup.thaw()?;
+        }
+    }
+    Ok(())
 }
 
 /// Forgets a stopped or created container; with `force` a running one is killed first and a missing one is no error.
-pub fn delete(store: &Store, id: &str, force: bool) -> Result<(), ContainerError> {
+/// The warnings of its poststop hooks.
+pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<String>, ContainerError> {
     let entry = match store.open(id) {
-        Err(ContainerError::Unknown) if force => return Ok(()),
+        Err(ContainerError::Unknown) if force => return Ok(Vec::new()),
         other => other?,
     };
     let state = match entry.state() {
@@ -155,9 +207,9 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<(), ContainerError
         Err(error) if !force => return Err(error),
         Err(_) => None,
     };
-    if let Some(state) = state {
+    if let Some(state) = &state {
         let status = state.status();
-        if status == Status::Running && !force {
+        if matches!(status, Status::Running | Status::Paused) && !force {
             return Err(ContainerError::NotStopped {
                 id: id.into(),
                 status: status.as_str(),
@@ -176,5 +228,9 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<(), ContainerError
         cgroup.kill()?;
         cgroup.remove()?;
     }
-    entry.remove()
+    entry.remove()?;
+    Ok(match &state {
+        Some(state) => hooks::poststop(&state.hooks, &state.into()),
+        None => Vec::new(),
+    })
 }

@@ -5,16 +5,36 @@
 
 mod build;
 mod error;
+mod events;
+mod exec;
+mod hooks;
 mod janitor;
+mod journal;
 mod lifecycle;
+mod pause;
+mod receiver;
 mod record;
 mod run;
+mod saved;
+mod signals;
 mod store;
+mod streams;
+mod terminal;
+mod update;
 
 pub use build::{Context, Ready, build};
 pub use error::ContainerError;
+pub use events::{Listener, events, stats};
+pub use exec::{Joining, Manner, Paused};
+pub use hooks::{About, SavedHooks};
 pub use janitor::Janitor;
-pub use lifecycle::{create, delete, kill, start, state};
+pub use lifecycle::{Told, create, delete, kill, start, state};
+pub use pause::{pause, processes, resume};
+pub use receiver::{Receiver, ReceiverError};
 pub use record::{Identity, LaunchRecord, RecordTarget, RefusalRecord, now};
 pub use run::{Ended, run};
+pub use saved::Saved;
+pub use signals::StopTimeout;
 pub use store::{Claim, Entry, Gate, State, Status, Store};
+pub use terminal::TerminalError;
+pub use update::{Update, Updating};

@@ -1,7 +1,8 @@
 //! The state folder: one folder a container, closed to everybody else, each file written whole or not at all.
 
 use super::error::{ContainerError, at};
-use crate::cgroup::CgroupRecord;
+use super::hooks::SavedHooks;
+use crate::cgroup::{Cgroup, CgroupRecord};
 use crate::policy::is_name;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -41,6 +42,9 @@ pub struct State {
     pub range: Option<u32>,
     /// Labels.
     pub annotations: BTreeMap<String, String>,
+    /// Hooks that are still to run.
+    #[serde(default, skip_serializing_if = "SavedHooks::is_empty")]
+    pub hooks: SavedHooks,
 }
 
 /// A container's status as the runtime-spec names it.
@@ -53,6 +57,8 @@ pub enum Status {
     Created,
     /// The program runs.
     Running,
+    /// Every process of it is frozen.
+    Paused,
     /// The program has ended.
     Stopped,
 }
@@ -64,6 +70,7 @@ impl Status {
             Self::Creating => "creating",
             Self::Created => "created",
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Stopped => "stopped",
         }
     }
@@ -380,6 +387,14 @@ impl Entry {
 
     /// Forgets the container.
     pub fn remove(self) -> Result<(), ContainerError> {
+        // The janitor of a launcher that was killed may be at it, too: what is gone is what was wanted.
+        for _ in 0..16 {
+            match fs::remove_dir_all(&self.dir) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound && self.dir.exists() => {}
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+                other => return at(other, "remove", &self.dir),
+            }
+        }
         at(fs::remove_dir_all(&self.dir), "remove", &self.dir)
     }
 }
@@ -394,9 +409,15 @@ impl State {
     pub fn status(&self) -> Status {
         match (self.is_alive(), self.started) {
             (false, _) => Status::Stopped,
+            (true, _) if self.is_frozen() => Status::Paused,
             (true, false) => Status::Created,
             (true, true) => Status::Running,
         }
+    }
+
+    /// As the kernel says; a pause outlives whoever asked for it.
+    fn is_frozen(&self) -> bool {
+        Cgroup::open(&self.cgroup).is_ok_and(|cgroup| cgroup.is_frozen())
     }
 }
 

@@ -21,6 +21,7 @@ pub struct CapabilityPlan {
 /// SECBIT_NOROOT, NO_SETUID_FIXUP and NO_CAP_AMBIENT_RAISE with their locks, and KEEP_CAPS locked off.
 pub const SECUREBITS_LOCKED: u32 = 0b1110_1111;
 const NOROOT: u32 = 0b0000_0011;
+const NO_SETUID_FIXUP: u32 = 0b0000_1100;
 const NO_AMBIENT_RAISE: u32 = 0b1100_0000;
 
 pub(super) fn plan(grant: &Grant) -> CapabilityPlan {
@@ -45,7 +46,8 @@ fn securebits(grant: &Grant) -> u32 {
         _ => SECUREBITS_LOCKED,
     };
     if !sets.effective.is_empty() || !sets.permitted.is_empty() {
-        bits &= !NOROOT;
+        // Who begins as root and becomes somebody else must lose them on the way, as everywhere.
+        bits &= !(NOROOT | NO_SETUID_FIXUP);
     }
     if !sets.ambient.is_empty() {
         bits &= !NO_AMBIENT_RAISE;

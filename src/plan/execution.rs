@@ -21,6 +21,8 @@ pub struct ExecutionPlan {
     pub io_priority: Option<IoPriority>,
     /// CPUs for the verb `exec`.
     pub exec_affinity: ExecAffinity,
+    /// CPUs of this process: nothing unless it comes by that verb.
+    pub affinity: ExecAffinity,
     /// Execution domain, always set.
     pub personality: Personality,
     /// Memory nodes.
@@ -66,6 +68,7 @@ pub(super) fn plan(grant: &Grant, host: &Host) -> Result<ExecutionPlan, PlanErro
         scheduler: asked.scheduler.clone(),
         io_priority: asked.io_priority,
         exec_affinity: asked.exec_affinity.clone(),
+        affinity: ExecAffinity::default(),
         personality: asked.personality,
         memory_policy: asked.memory_policy.clone(),
         clock_offsets: asked.clock_offsets.clone(),
@@ -74,6 +77,14 @@ pub(super) fn plan(grant: &Grant, host: &Host) -> Result<ExecutionPlan, PlanErro
             Privilege::User => ClassesBy::Child,
         },
     })
+}
+
+/// Of a process that joins: the clocks are the container's already, and it alone has an affinity of its own.
+pub(super) fn newcomer(grant: &Grant, host: &Host) -> Result<ExecutionPlan, PlanError> {
+    let mut plan = plan(grant, host)?;
+    plan.clock_offsets = Vec::new();
+    plan.affinity = grant.execution.exec_affinity.clone();
+    Ok(plan)
 }
 
 impl SchedulerClass {
@@ -182,6 +193,22 @@ impl MemoryPolicy {
             mode => mode.name().into(),
         }
     }
+}
+
+/// Words of a CPU mask: 8192 CPUs, the most that a kernel is built for.
+pub const CPU_WORDS: usize = 128;
+
+/// "0-3,7" as a mask; CPUs that no kernel has are left out.
+pub fn cpu_mask(list: &str) -> [u64; CPU_WORDS] {
+    let mut out = [0; CPU_WORDS];
+    for part in list.split(',') {
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        let number = |n: &str| n.trim().parse::<usize>().unwrap_or(usize::MAX);
+        for cpu in number(from)..=number(to).min(CPU_WORDS * 64 - 1) {
+            out[cpu / 64] |= 1 << (cpu % 64);
+        }
+    }
+    out
 }
 
 impl ExecutionPlan {

@@ -6,7 +6,7 @@ use crate::host::{Host, Privilege};
 use crate::paths::HostPath;
 use crate::policy::{Grant, IdMap, Ids};
 use crate::survey::Survey;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The range that systemd-nspawn and we pick from (Linux UID ranges, systemd.io/UIDS-GIDS).
 const RANGE_FIRST: u32 = 524_288;
@@ -14,7 +14,7 @@ const RANGE_LAST: u32 = 1_879_048_191;
 const RANGE_SIZE: u32 = 65_536;
 
 /// Id maps.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserMap {
     /// Lines of uid_map.
     pub uids: Vec<IdMap>,
@@ -27,7 +27,7 @@ pub struct UserMap {
 }
 
 /// Who may write the maps.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MapWriter {
     /// The launcher, privileged.

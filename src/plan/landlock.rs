@@ -9,10 +9,10 @@ use crate::controls::ControlId;
 use crate::host::Host;
 use crate::paths::GuestPath;
 use crate::policy::{Exec, Grant, Ports, Template};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A ruleset.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LandlockPlan {
     /// The ABI it is made for; 0: no ruleset.
     pub abi: u32,
@@ -25,7 +25,7 @@ pub struct LandlockPlan {
 }
 
 /// Landlock scopes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scoped {
     /// Abstract unix sockets and signals reach nobody outside.
@@ -35,7 +35,7 @@ pub enum Scoped {
 }
 
 /// One path and what may be done below it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathRule {
     /// File or folder.
     pub path: GuestPath,
@@ -44,7 +44,7 @@ pub struct PathRule {
 }
 
 /// Kinds of access, each a fixed set of landlock rights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Access {
     /// Read files and list folders.
@@ -134,21 +134,7 @@ fn rules(mounts: &MountPlan, process: &ProcessPlan) -> Vec<PathRule> {
             Access::Write
         },
     )];
-    match &process.exec {
-        Exec::Once => out.push(rule(&process.program.path, Access::Execute)),
-        Exec::Listed(list) => out.extend(list.iter().map(|p| rule(p, Access::Execute))),
-        Exec::Any => out.push(rule(&root, Access::ExecuteTree)),
-    }
-    if process.exec != Exec::Any {
-        out.extend(
-            process
-                .program
-                .shape
-                .loader
-                .iter()
-                .map(|p| rule(p, Access::Execute)),
-        );
-    }
+    out.extend(executable(process));
     for step in &mounts.steps {
         match step.what {
             What::Dev { .. } => out.push(rule(&step.target, Access::Devices)),
@@ -162,7 +148,35 @@ fn rules(mounts: &MountPlan, process: &ProcessPlan) -> Vec<PathRule> {
     out
 }
 
+/// What the process may execute.
+fn executable(process: &ProcessPlan) -> Vec<PathRule> {
+    let rule = |path: &GuestPath, access| PathRule {
+        path: path.clone(),
+        access,
+    };
+    let mut out: Vec<PathRule> = match &process.exec {
+        Exec::Once => vec![rule(&process.program.path, Access::Execute)],
+        Exec::Listed(list) => list.iter().map(|p| rule(p, Access::Execute)).collect(),
+        Exec::Any => return vec![rule(&GuestPath::root(), Access::ExecuteTree)],
+    };
+    let loader = process.program.shape.loader.iter();
+    out.extend(loader.map(|p| rule(p, Access::Execute)));
+    out
+}
+
 impl LandlockPlan {
+    /// The same ruleset for another process: only what may be executed is its own.
+    #[must_use]
+    pub fn for_process(&self, process: &ProcessPlan) -> Self {
+        let mut own = self.clone();
+        if own.abi > 0 {
+            let execute = [Access::Execute, Access::ExecuteTree];
+            own.paths.retain(|rule| !execute.contains(&rule.access));
+            own.paths.extend(executable(process));
+        }
+        own
+    }
+
     pub(super) fn lines(&self) -> Vec<Line> {
         if self.abi == 0 {
             return vec![Line::new("landlock", "none", &[])];

@@ -8,6 +8,7 @@ mod lesser;
 mod place;
 mod program;
 mod units;
+mod update;
 mod writes;
 
 pub use units::human as bytes;

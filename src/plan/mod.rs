@@ -5,7 +5,9 @@
 
 pub mod capabilities;
 pub mod execution;
+pub mod hooks;
 pub mod ids;
+pub mod joined;
 pub mod landlock;
 pub mod limits;
 pub mod mounts;
@@ -19,7 +21,7 @@ mod screen;
 use crate::controls::ControlId;
 use crate::host::Host;
 // What later stages need of the grant's words: they name the plan alone.
-pub use crate::policy::{Atime, Exec, IdMap, NamespaceKind, Propagation, Translation};
+pub use crate::policy::{Atime, Exec, HookPoint, IdMap, NamespaceKind, Propagation, Translation};
 
 use crate::policy::{Caller, Clamp, Grant, Template, Waiver};
 use crate::survey::{ProgramError, Survey};
@@ -53,6 +55,8 @@ pub struct Plan {
     pub limits: limits::LimitPlan,
     /// Network and kernel parameters.
     pub network: network::NetworkPlan,
+    /// Programs at points of the lifecycle.
+    pub hooks: hooks::HookPlan,
     /// What was asked and cut down.
     pub clamps: Vec<Clamp>,
     /// Exceptions in use.
@@ -161,14 +165,7 @@ pub fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Plan, PlanErr
     let landlock = landlock::plan(grant, host, &mounts, &process, &mut lacks);
     let limits = limit_plan(grant, host, &mounts, &mut lacks)?;
     let network = network::plan(grant, host, &namespaces, &mut lacks)?;
-    let refused: Vec<Lack> = lacks
-        .iter()
-        .filter(|l| l.weight == Weight::Control && !is_excused(grant, l))
-        .cloned()
-        .collect();
-    if !refused.is_empty() {
-        return Err(PlanError::Lacking(refused));
-    }
+    hold(grant, &lacks)?;
     Ok(Plan {
         name: grant.name.clone(),
         caller: grant.caller,
@@ -182,6 +179,7 @@ pub fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Plan, PlanErr
         landlock,
         limits,
         network,
+        hooks: hooks::plan(grant),
         clamps: grant.clamps.clone(),
         waivers: grant.waivers.clone(),
         lacks,
@@ -202,16 +200,6 @@ fn unsupported(grant: &Grant, host: &Host) -> Result<(), PlanError> {
             host.release
         );
         return refuse("the kernel", what);
-    }
-    if grant.process.terminal.is_some() {
-        let what = "terminals are not supported, with or without an exception: set it to false";
-        return refuse("/process/terminal", what.into());
-    }
-    if let Some(hook) = grant.hooks.first() {
-        return refuse(
-            "/hooks",
-            format!("{}: hooks are not run: leave them out", hook.path),
-        );
     }
     let labels = [
         ("/process/apparmorProfile", &grant.lsm.apparmor),
@@ -257,6 +245,19 @@ fn limit_plan(
     Ok(plan)
 }
 
+/// Refuses what the host can't give, unless an exception says that it may be missing.
+fn hold(grant: &Grant, lacks: &[Lack]) -> Result<(), PlanError> {
+    let refused: Vec<Lack> = lacks
+        .iter()
+        .filter(|l| l.weight == Weight::Control && !is_excused(grant, l))
+        .cloned()
+        .collect();
+    match refused.is_empty() {
+        true => Ok(()),
+        false => Err(PlanError::Lacking(refused)),
+    }
+}
+
 fn is_excused(grant: &Grant, lack: &Lack) -> bool {
     grant.degraded_allowed.contains(&lack.control)
 }
@@ -279,6 +280,7 @@ impl Plan {
                 &[ControlId::S8_1_4],
             )
         }));
+        out.extend(self.hooks.lines());
         out
     }
 

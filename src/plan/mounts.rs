@@ -48,6 +48,9 @@ pub(super) fn plan(
         steps::mount(&mut builder, mount, grant, host, namespaces, lacks)?;
     }
     steps::secrets(&mut builder, grant, host, namespaces, lacks)?;
+    if grant.process.terminal.is_some() {
+        steps::console(&mut builder)?;
+    }
     for path in &grant.masked_paths {
         builder.cover(path, What::Mask, Attrs::SEALED, "/linux/maskedPaths");
     }
@@ -208,6 +211,7 @@ impl Step {
                 .collect::<Vec<_>>()
                 .join(" "),
             What::Devpts { .. } => "devpts".into(),
+            What::Console => "the terminal".into(),
             What::Mqueue => "mqueue".into(),
             What::Sysfs => "sysfs".into(),
             What::Cgroup2 | What::Cgroup1 { .. } => "cgroup".into(),
@@ -231,6 +235,7 @@ impl Step {
         .collect();
         let controls: &'static [ControlId] = match self.what {
             What::Secrets { .. } => &[ControlId::S8_2_2],
+            What::Console => &[ControlId::S8_4_1],
             What::Proc { .. } | What::Dev { .. } => &[ControlId::S8_4_4, ControlId::S8_5_1],
             _ => &[ControlId::S8_4_7, ControlId::S8_4_8],
         };

@@ -5,7 +5,8 @@ use super::{Lack, Line, PlanError, Weight};
 use crate::controls::ControlId;
 use crate::host::{Host, Privilege};
 use crate::paths::GuestPath;
-use crate::policy::{Caller, Exec, Grant, NamespaceKind, Rlimit, Template, Terminal};
+pub use crate::policy::Terminal;
+use crate::policy::{Caller, Exec, Grant, NamespaceKind, Rlimit, Template};
 use crate::survey::Program;
 use serde::Serialize;
 
@@ -43,9 +44,8 @@ pub struct ProcessPlan {
     pub speculation: Speculation,
     /// Standard streams.
     pub stdio: Stdio,
-    /// A terminal, by exception.
-    #[serde(skip)]
-    pub terminal: Option<Terminal>,
+    /// Descriptors of the caller's that stay open beside them.
+    pub descriptors: Vec<i32>,
 }
 
 /// When PR_SET_DUMPABLE 0 is set.
@@ -86,9 +86,11 @@ pub enum Stdio {
     NoTerminal,
     /// As inherited from the engine.
     Inherited,
+    /// To a terminal of the container's own, by exception: controlling, on /dev/console too, its master outside.
+    Terminal(Terminal),
 }
 
-fn names_only<S: serde::Serializer>(env: &[String], s: S) -> Result<S::Ok, S::Error> {
+pub(super) fn names_only<S: serde::Serializer>(env: &[String], s: S) -> Result<S::Ok, S::Error> {
     s.collect_seq(env.iter().map(|e| e.split('=').next().unwrap_or_default()))
 }
 
@@ -151,12 +153,24 @@ pub(super) fn plan(
             Template::Compat => Speculation::AsHost,
             _ => Speculation::ForceDisabled,
         },
-        stdio: match grant.caller {
-            Caller::Standalone => Stdio::NoTerminal,
-            Caller::Engine => Stdio::Inherited,
+        descriptors: descriptors(&asked.descriptors, exec_fd)?,
+        stdio: match (asked.terminal, grant.caller) {
+            (Some(terminal), _) => Stdio::Terminal(terminal),
+            (None, Caller::Standalone) => Stdio::NoTerminal,
+            (None, Caller::Engine) => Stdio::Inherited,
         },
-        terminal: asked.terminal,
     })
+}
+
+/// All of them below the limit of open files, whose number the program's own descriptor has.
+fn descriptors(asked: &[i32], exec_fd: u32) -> Result<Vec<i32>, PlanError> {
+    match asked.iter().find(|n| **n >= exec_fd as i32) {
+        None => Ok(asked.to_vec()),
+        Some(number) => Err(PlanError::Value {
+            pointer: "--preserve-fds".into(),
+            what: format!("descriptor {number} lies above the limit of open files, {exec_fd}"),
+        }),
+    }
 }
 
 /// Cut down to the launcher's own hard limits where they can't be raised. The descriptor limit stays one below,
@@ -241,6 +255,19 @@ impl ProcessPlan {
                 }
             })
             .collect();
+        if !self.descriptors.is_empty() {
+            let all: Vec<String> = self.descriptors.iter().map(i32::to_string).collect();
+            let text = format!("{} of the caller's stay open", all.join(" "));
+            out.push(Line::new("descriptors", text, &[ControlId::S8_1_3]));
+        }
+        if let Stdio::Terminal(size) = self.stdio {
+            let size = match (size.rows, size.columns) {
+                (0, 0) => "as large as the one outside".to_string(),
+                (rows, columns) => format!("{rows} rows, {columns} columns"),
+            };
+            let text = format!("one of its own, controlling, {size}");
+            out.push(Line::new("terminal", text, &[ControlId::S8_4_1]));
+        }
         out.push(Line::new(
             "rlimits",
             limits.join(", "),

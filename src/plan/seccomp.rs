@@ -3,7 +3,7 @@
 use super::{Lack, Line, PlanError, Weight};
 use crate::controls::ControlId;
 use crate::host::Host;
-use crate::policy::{Grant, Template, WriteExecute};
+use crate::policy::{FilterFlag, Grant, Listener, Template, WriteExecute};
 use crate::seccomp::{self, Arch, Parameters, Program};
 use serde::Serialize;
 
@@ -12,6 +12,9 @@ use serde::Serialize;
 pub struct SeccompPlan {
     /// The filters.
     pub filters: Vec<Filter>,
+    /// The agent that the filter notifies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listener: Option<Listener>,
     /// PR_SET_MDWE: no memory is both writable and executable.
     pub write_execute: Mdwe,
     /// Names in the request's profile that this architecture doesn't have.
@@ -37,6 +40,8 @@ pub struct Filter {
     pub name: String,
     /// How many instructions.
     pub instructions: usize,
+    /// SECCOMP_FILTER_FLAG_*, as seccomp(2) takes them.
+    pub flags: u64,
     /// SHA-256 of the instructions, in hex.
     pub digest: String,
     /// The program.
@@ -62,7 +67,7 @@ pub(super) fn plan(
             ..Parameters::default()
         };
         let program = seccomp::compile(profile, Arch::NATIVE, &parameters).map_err(bad)?;
-        check_start(&program, exec_fd)?;
+        check_start(&program, exec_fd, grant.seccomp.listener.is_some())?;
         unknown.clone_from(&program.unknown);
         requested = Some(program);
     }
@@ -79,7 +84,9 @@ pub(super) fn plan(
         }
         ours = Some((name, template.program(&parameters).map_err(bad)?));
     }
-    let filters = match (ours, requested) {
+    // Flags belong to the request's filter, and so to the one that it is part of.
+    let flags = if requested.is_some() { flags(grant) } else { 0 };
+    let mut filters = match (ours, requested) {
         (None, None) => Vec::new(),
         (Some((name, ours)), None) => vec![filter(name, ours)],
         (None, Some(theirs)) => vec![filter("config.json".into(), theirs)],
@@ -88,11 +95,29 @@ pub(super) fn plan(
             vec![filter(format!("{name} and config.json"), both)]
         }
     };
+    filters.iter_mut().for_each(|f| f.flags = flags);
     Ok(SeccompPlan {
         filters,
+        listener: grant.seccomp.listener.clone(),
         write_execute: mdwe(grant, host, lacks),
         unknown,
     })
+}
+
+/// linux/seccomp.h.
+const NEW_LISTENER: u64 = 1 << 3;
+
+fn flags(grant: &Grant) -> u64 {
+    let listener = match grant.seccomp.listener {
+        Some(_) => NEW_LISTENER,
+        None => 0,
+    };
+    let bits = grant.seccomp.flags.iter().map(|flag| match flag {
+        FilterFlag::Log => 1 << 1,
+        FilterFlag::SpecAllow => 1 << 2,
+        FilterFlag::WaitKillable => 1 << 5,
+    });
+    bits.fold(listener, |all, bit| all | bit)
 }
 
 fn mdwe(grant: &Grant, host: &Host, lacks: &mut Vec<Lack>) -> Mdwe {
@@ -112,13 +137,18 @@ fn mdwe(grant: &Grant, host: &Host, lacks: &mut Vec<Lack>) -> Mdwe {
 }
 
 /// What the child still does behind the filter: wait for the word, then execute the program's descriptor.
-fn check_start(program: &Program, exec_fd: u32) -> Result<(), PlanError> {
+fn check_start(program: &Program, exec_fd: u32, listener: bool) -> Result<(), PlanError> {
     let fd = u64::from(exec_fd);
+    // The listener's descriptor goes out when its filter is in force already.
+    let sends = listener.then_some(("sendmsg", [3, 0, 0x4000, 0, 0, 0]));
     for (call, args) in [
         ("execveat", [fd, 0, 0, 0, 0x1000, 0]),
         ("read", [3, 0, 1, 0, 0, 0]),
         ("write", [3, 0, 8, 0, 0, 0]),
-    ] {
+    ]
+    .into_iter()
+    .chain(sends)
+    {
         if !program.allows(call, args).unwrap_or(false) {
             return Err(PlanError::Value {
                 pointer: "/linux/seccomp/syscalls".into(),
@@ -140,6 +170,7 @@ fn filter(name: String, program: Program) -> Filter {
     }
     Filter {
         name,
+        flags: 0,
         instructions: program.filter.len(),
         digest: crate::digest::sha256_hex(&bytes),
         program,
@@ -190,6 +221,10 @@ impl SeccompPlan {
                 ControlId::S8_4_8,
             ],
         )];
+        if let Some(listener) = &self.listener {
+            let text = format!("an agent at {} answers notified calls", listener.path);
+            out.push(Line::new("listener", text, &[ControlId::S8_1_4]));
+        }
         out.push(Line::new(
             "memory",
             match self.write_execute {

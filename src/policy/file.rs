@@ -33,7 +33,7 @@ pub struct PolicyFile {
     pub join: Option<BTreeMap<String, Vec<String>>>,
     /// Kernel parameters that may be set in the container's own namespaces; a trailing * matches the rest.
     pub sysctl: Option<Vec<String>>,
-    /// Programs that may run as OCI hooks, by absolute path.
+    /// Programs that may run as OCI hooks, by absolute path, or "PATH WORD" for one first argument only.
     pub hooks: Option<Vec<String>>,
     /// TCP ports.
     pub ports: Option<PortTable>,

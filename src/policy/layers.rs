@@ -6,8 +6,9 @@ use super::ceilings::{self, Ceilings};
 use super::document::{Diagnostic, Document};
 use super::exceptions::{self, Exception};
 use super::tightening::Tightening;
+use crate::bundle::Bundle;
 use aws_lc_rs::digest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The built-in policy, as it is shipped in profiles/.
 pub const DEFAULT_TOML: &str = include_str!("../../profiles/default.toml");
@@ -16,7 +17,7 @@ pub const DEFAULT_TOML: &str = include_str!("../../profiles/default.toml");
 pub const COMPAT_TOML: &str = include_str!("../../profiles/compat.toml");
 
 /// A file that was read: its name, for messages, and its text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// As it is to stand in messages.
     pub name: String,
@@ -34,6 +35,49 @@ pub struct Policy {
     pub exceptions: Vec<Exception>,
     /// SHA-256 over all layers, in hex.
     pub digest: String,
+    /// What it was read from, to be kept with a container.
+    #[serde(skip)]
+    pub texts: Texts,
+}
+
+/// The files of a policy, as they were read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Texts {
+    /// The site's.
+    pub site: Option<Source>,
+    /// Exceptions, file by file.
+    pub exceptions: Vec<Source>,
+}
+
+impl Texts {
+    /// Only the exception files with an entry for this bundle: what a container's later verbs are decided by.
+    #[must_use]
+    pub fn that_concern(&self, bundle: &Bundle) -> Self {
+        let concerns = |file: &&Source| {
+            let entries = exceptions::parse(&file.name, &file.text, &mut Vec::new());
+            entries.iter().any(|e| e.covers(bundle))
+        };
+        Self {
+            site: self.site.clone(),
+            exceptions: self.exceptions.iter().filter(concerns).cloned().collect(),
+        }
+    }
+
+    /// Bytes of text.
+    pub fn len(&self) -> usize {
+        let all = self.site.iter().chain(&self.exceptions);
+        all.map(|source| source.text.len()).sum()
+    }
+
+    /// Whether there is only the built-in policy.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The policy they make.
+    pub fn policy(&self) -> Result<Policy, Vec<Diagnostic>> {
+        Policy::layered(self.site.as_ref(), &self.exceptions)
+    }
 }
 
 impl Policy {
@@ -57,6 +101,10 @@ impl Policy {
                 ceilings,
                 exceptions,
                 digest: digest_of(site, files),
+                texts: Texts {
+                    site: site.cloned(),
+                    exceptions: files.to_vec(),
+                },
             }),
             _ => {
                 problems.sort();

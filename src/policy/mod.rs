@@ -29,7 +29,7 @@ pub use document::Diagnostic;
 pub use exceptions::{Exception, ExceptionFile, Scope, image_of};
 pub use file::{CapabilityEntry, OnExcess, Operators, PolicyFile, Rootless, Volumes};
 pub use grant::*;
-pub use layers::{COMPAT_TOML, DEFAULT_TOML, Policy, Source};
+pub use layers::{COMPAT_TOML, DEFAULT_TOML, Policy, Source, Texts};
 pub use loosened::{Ceiling, ExecVerb, Loosened};
 pub use migration::{ImageNeeds, Migration, Need};
 pub use quantity::{Amount, Count, Cpus};

@@ -4,7 +4,7 @@ use crate::bundle::Bundle;
 use crate::container::ContainerError;
 use crate::outcome::{FAILED, NOT_EXECUTABLE, NOT_FOUND};
 use crate::plan::PlanError;
-use crate::policy::Violation;
+use crate::policy::{Diagnostic, Violation};
 use crate::sandbox::LaunchError;
 use crate::survey::ProgramError;
 use nix::errno::Errno;
@@ -46,6 +46,38 @@ impl Failure {
     /// An OCI verb's, from the lifecycle.
     pub fn from_engine(error: ContainerError) -> Self {
         Self::engine(error.to_string())
+    }
+
+    /// The same as an OCI verb's: 1.
+    #[must_use]
+    pub fn as_engine(self) -> Self {
+        Self { code: 1, ..self }
+    }
+
+    /// A policy that does not load: every problem, one a line.
+    pub fn policy(problems: &[Diagnostic]) -> Self {
+        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Self::engine(all.join("\n"))
+    }
+
+    /// `exec`'s: 255, whatever it was.
+    pub fn exec(text: impl Into<String>) -> Self {
+        let mut all = Self::stated(text);
+        all.text.insert_str(0, "exec failed: ");
+        all
+    }
+
+    /// `exec`'s, where the container is in no state for it.
+    pub fn stated(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            code: 255,
+        }
+    }
+
+    /// What it says.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// `create`'s: in the form that engines read.
@@ -121,42 +153,51 @@ impl Sink {
 
     /// Says it once in each place; the exit code.
     pub fn report(&self, failure: &Failure) -> u8 {
-        let entry = json!({
-            "level": "error",
-            "msg": failure.text,
-            "time": crate::container::now(),
-        });
         let shown = if self.json {
-            entry.to_string()
+            self.line("error", &failure.text)
         } else {
             format!("cofferdam: {}", failure.text)
         };
         let _ = writeln!(std::io::stderr().lock(), "{shown}");
-        if let Some(path) = &self.log {
-            let line = if self.json {
-                entry.to_string()
-            } else {
-                format!(
-                    "time={:?} level=error msg={:?}",
-                    crate::container::now(),
-                    failure.text
-                )
-            };
-            let written = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(0o600)
-                .custom_flags(libc::O_CLOEXEC)
-                .open(path)
-                .and_then(|mut file| writeln!(file, "{line}"));
-            if let Err(why) = written {
-                let _ = writeln!(
-                    std::io::stderr().lock(),
-                    "cofferdam: can't write the log {}: {why}",
-                    path.display()
-                );
-            }
-        }
+        self.log("error", &failure.text);
         failure.code
+    }
+
+    /// Something that went wrong and ends nothing: into the log if there is one, for standard error is then the
+    /// container's; else to the person.
+    pub fn warn(&self, text: &str) {
+        if self.log.is_some() {
+            self.log("warning", text);
+        } else {
+            super::say(&format!("warning: {text}"));
+        }
+    }
+
+    fn line(&self, level: &str, text: &str) -> String {
+        let time = crate::container::now();
+        if self.json {
+            json!({ "level": level, "msg": text, "time": time }).to_string()
+        } else {
+            format!("time={time:?} level={level} msg={text:?}")
+        }
+    }
+
+    fn log(&self, level: &str, text: &str) {
+        let Some(path) = &self.log else { return };
+        let line = self.line(level, text);
+        let written = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(libc::O_CLOEXEC)
+            .open(path)
+            .and_then(|mut file| writeln!(file, "{line}"));
+        if let Err(why) = written {
+            let _ = writeln!(
+                std::io::stderr().lock(),
+                "cofferdam: can't write the log {}: {why}",
+                path.display()
+            );
+        }
     }
 }

@@ -1,7 +1,14 @@
 //! `features`: what this runtime supports, in runtime-spec 1.3's structure, and nothing that it does not.
 
-use crate::policy::{CAPABILITY_NAMES, MOUNT_OPTIONS};
+use crate::policy::{CAPABILITY_NAMES, HookPoint, MOUNT_OPTIONS};
 use serde_json::{Value, json};
+
+const FILTER_FLAGS: [&str; 4] = [
+    "SECCOMP_FILTER_FLAG_TSYNC",
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+    "SECCOMP_FILTER_FLAG_LOG",
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+];
 
 /// The structure.
 pub fn features() -> Value {
@@ -12,7 +19,7 @@ pub fn features() -> Value {
     json!({
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.3.0",
-        "hooks": [],
+        "hooks": HookPoint::ALL.map(HookPoint::name),
         "mountOptions": MOUNT_OPTIONS,
         "linux": {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
@@ -22,17 +29,15 @@ pub fn features() -> Value {
                 "enabled": true,
                 "actions": [
                     "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS",
-                    "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP"
+                    "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP"
                 ],
                 "operators": [
                     "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT",
                     "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"
                 ],
                 "archs": [crate::seccomp::Arch::NATIVE.oci_name()],
-                "knownFlags": [
-                    "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"
-                ],
-                "supportedFlags": []
+                "knownFlags": FILTER_FLAGS,
+                "supportedFlags": FILTER_FLAGS
             },
             "apparmor": { "enabled": false },
             "selinux": { "enabled": false },

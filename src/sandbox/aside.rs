@@ -63,7 +63,7 @@ fn enter(joining: &Joining) -> Result<(), Report> {
         shift_clocks(&joining.offsets).map_err(failed(Step::Clocks, 0))?;
     }
     for (index, (fd, kind)) in joining.namespaces.iter().enumerate() {
-        process::setns(fd.as_fd(), *kind).map_err(failed(Step::Join, index))?;
+        process::setns(fd.as_fd(), *kind).map_err(failed(Step::Enter, index))?;
     }
     Ok(())
 }

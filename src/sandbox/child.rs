@@ -5,11 +5,13 @@
 
 use super::lockdown;
 use super::ops::Slots;
-use super::prepare::ChildWork;
+use super::prepare::{ChildWork, OWN_DESCRIPTORS};
+use super::start_hooks;
+use super::terminal;
 use super::wire::{self, Report, Step};
 use crate::plan::process::Dumpable;
 use crate::sys::fs::{
-    Resolve, close_all_but, dup_to, dup_to_stdio, fchdir, loopback_up, open_in_root,
+    Resolve, close_all_but, dup_to, dup_to_stdio, fchdir, loopback_up, open_in_root, survive_exec,
 };
 use crate::sys::mount::{mount_id, pivot_root_here, umount_here};
 use crate::sys::process::{self, prctl};
@@ -41,13 +43,19 @@ impl<T> During<T> for Result<T, Errno> {
 
 /// Runs the recipe; never returns.
 pub(super) fn run(mut work: ChildWork, socket: RawFd) -> ! {
-    let Err(Failed(step, index, errno)) = recipe(&mut work, socket);
+    let Err(failed) = recipe(&mut work, socket);
+    fail(&work, socket, &failed)
+}
+
+/// Says what failed, and ends.
+pub(super) fn fail(work: &ChildWork, socket: RawFd, failed: &Failed) -> ! {
+    let Failed(step, index, errno) = *failed;
     let report = Report {
         step,
         index,
         errno: errno as i32,
     };
-    let to = if step == Step::Exec {
+    let to = if matches!(step, Step::Exec | Step::StartHook) {
         work.gate.as_ref().map(|g| g.report.as_raw_fd())
     } else {
         None
@@ -63,6 +71,8 @@ fn recipe(work: &mut ChildWork, socket: RawFd) -> Result<std::convert::Infallibl
     kernel_parameters(work)?; // while we are still the host's root in name, which vm.* asks for
     become_root(work)?; // so that what is made below belongs to the container's root
     mounts(work)?; // everything detached is attached before there is a way to look at it
+    terminal(work, socket)?; // of the container's own devpts, by a path that no image can have changed since
+    hooks_outside(work, socket)?; // the last moment at which both roots can be named
     pivot(work)?; // from here on no host path can be named
     names_and_loopback(work)?; // need the namespaces' capabilities, which go soon
     execution(work)?; // in the cgroups, whose nodes and shares count; before the filters deny the calls
@@ -73,27 +83,29 @@ fn recipe(work: &mut ChildWork, socket: RawFd) -> Result<std::convert::Infallibl
     streams(work)?; // /dev/null and pipes, made outside
     lockdown::identity(work)?; // bounding set, ids, capabilities: what setup needed is over
     working_directory(&cwd)?; // with the program's own rights
+    std::mem::forget(cwd); // closed with the rest
     lockdown::marks(work)?; // no_new_privs before landlock and seccomp, which ask for it
     lockdown::landlock(rules)?; // before seccomp, which denies its calls
     lockdown::last_limit(work)?; // the program's descriptor is now the first that can't be made again
     lockdown::parent_death(work)?; // after the ids: changing them clears it
     close_the_rest(work, socket)?; // no descriptor of a host folder is left, close-on-exec or not
-    lockdown::filters(work)?; // last: the rest needs read, write, prctl, execveat and exit alone
+    lockdown::filters(work, socket)?; // last: the rest needs read, write, prctl, execveat and exit alone
     wait(work, socket)?; // verified from outside in the meantime
+    hooks_inside(work)?; // the image's own programs: after verification, behind the filters
     Err(Failed(Step::Exec, 0, execute(work)))
 }
 
-fn leave_the_caller(work: &ChildWork) -> Done {
+pub(super) fn leave_the_caller(work: &ChildWork) -> Done {
     if work.dumpable == Dumpable::NeverUntilExec {
         prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0).during(Step::Mark)?;
     }
     nix::unistd::setsid().map(drop).during(Step::Mark)?;
     // The launcher blocks what it forwards, and Rust ignores SIGPIPE: both would outlive the exec.
-    process::reset_signals(work.ignored_signals).during(Step::Mark)
+    process::reset_signals(work.proof.as_ref().map_or(0, |p| p.ignored)).during(Step::Mark)
 }
 
 /// v1: "0" means the writer, and a single thread takes no lock; v2: clone3 has put us there already.
-fn enter_cgroups(work: &mut ChildWork) -> Done {
+pub(super) fn enter_cgroups(work: &mut ChildWork) -> Done {
     for (index, door) in work.doors.iter().enumerate() {
         process::write(door.as_raw_fd(), b"0").during_nth(Step::Cgroup, index)?;
     }
@@ -103,11 +115,13 @@ fn enter_cgroups(work: &mut ChildWork) -> Done {
     Ok(())
 }
 
-fn receive_mounts(work: &mut ChildWork, socket: RawFd) -> Done {
+pub(super) fn receive_mounts(work: &mut ChildWork, socket: RawFd) -> Done {
     let mut filled = 0;
     let mut fds = [-1; socket::MOST];
     loop {
-        let Some((word, count)) = receive_fds(socket, &mut fds).during(Step::Receive)? else {
+        let mut word = [0u8];
+        let received = receive_fds(socket, &mut word, &mut fds).during(Step::Receive)?;
+        let Some((_, count)) = received else {
             process::exit_now(125) // the launcher is gone
         };
         for fd in fds.iter().take(count) {
@@ -122,7 +136,7 @@ fn receive_mounts(work: &mut ChildWork, socket: RawFd) -> Done {
             work.slots.put(slot, fd).during(Step::Receive)?;
             filled += 1;
         }
-        match word {
+        match word[0] {
             wire::MOUNTS => {}
             wire::GO if filled == work.received.len() => return Ok(()),
             _ => return Err(Failed(Step::Receive, 0, Errno::EPROTO)),
@@ -153,7 +167,7 @@ fn kernel_parameters(work: &ChildWork) -> Done {
     Ok(())
 }
 
-fn become_root(work: &ChildWork) -> Done {
+pub(super) fn become_root(work: &ChildWork) -> Done {
     if work.become_root {
         process::set_groups(&[]).during(Step::BecomeRoot)?;
         process::set_gid(0).during(Step::BecomeRoot)?;
@@ -181,6 +195,37 @@ fn mounts(work: &mut ChildWork) -> Done {
             .during_nth(Step::Mount, index)?;
     }
     Ok(())
+}
+
+fn terminal(work: &mut ChildWork, socket: RawFd) -> Done {
+    if let Some(size) = work.terminal {
+        // The launcher's socket stays open until exec.
+        let socket = std::mem::ManuallyDrop::new(process::own(socket));
+        let own = terminal::open(&work.slots, size, work.uid, socket.as_fd())?;
+        work.own_terminal = Some(own);
+    }
+    Ok(())
+}
+
+/// The launcher runs what may look at both the host's root and ours; then it says so.
+fn hooks_outside(work: &ChildWork, socket: RawFd) -> Done {
+    if !work.stops_before_pivot {
+        return Ok(());
+    }
+    process::write(socket, &Report::at(Step::Built).bytes()).during(Step::Built)?;
+    let mut word = [0u8; 1];
+    match process::read(socket, &mut word).during(Step::Built)? {
+        0 => process::exit_now(125), // the launcher is gone
+        _ if word[0] == wire::PIVOT => Ok(()),
+        _ => Err(Failed(Step::Built, 0, Errno::EPROTO)),
+    }
+}
+
+fn hooks_inside(work: &ChildWork) -> Done {
+    match (&work.start_hooks, &work.proof) {
+        (Some(hooks), Some(proof)) => start_hooks::run(hooks, proof),
+        _ => Ok(()),
+    }
 }
 
 fn pivot(work: &mut ChildWork) -> Done {
@@ -234,7 +279,7 @@ fn names_and_loopback(work: &ChildWork) -> Done {
 }
 
 /// The personality always: what the caller had (no address randomisation, say) must not reach the program.
-fn execution(work: &ChildWork) -> Done {
+pub(super) fn execution(work: &ChildWork) -> Done {
     let own = &work.execution;
     schedule::personality(own.personality).during(Step::Personality)?;
     if let Some((mode, nodes)) = &own.memory {
@@ -245,7 +290,7 @@ fn execution(work: &ChildWork) -> Done {
         .map_err(|(_, errno)| Failed(Step::Classes, 0, errno))
 }
 
-fn limits(work: &ChildWork) -> Done {
+pub(super) fn limits(work: &ChildWork) -> Done {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(work.umask));
     let last = work.rlimits.len().saturating_sub(1); // the descriptor limit waits
     for (index, (kind, soft, hard)) in work.rlimits.iter().take(last).enumerate() {
@@ -262,13 +307,16 @@ fn limits(work: &ChildWork) -> Done {
         .during(Step::Keyring)
 }
 
-fn program(work: &ChildWork) -> Done {
+pub(super) fn program(work: &ChildWork) -> Done {
     let program = open_inside(&work.program, 0).during(Step::Program)?;
     process::raise_nofile().during(Step::ProgramFd)?;
     dup_to(program.as_fd(), work.exec_fd).during(Step::ProgramFd)
 }
 
-fn streams(work: &ChildWork) -> Done {
+pub(super) fn streams(work: &ChildWork) -> Done {
+    if let Some(own) = &work.own_terminal {
+        return terminal::take(own);
+    }
     for (number, stream) in work.stdio.iter().enumerate() {
         if let Some(fd) = stream {
             dup_to_stdio(fd.as_fd(), number as i32).during(Step::Stdio)?;
@@ -277,7 +325,7 @@ fn streams(work: &ChildWork) -> Done {
     Ok(())
 }
 
-fn working_directory(cwd: &OwnedFd) -> Done {
+pub(super) fn working_directory(cwd: &OwnedFd) -> Done {
     fchdir(cwd.as_fd()).during(Step::Cwd)?;
     // A folder outside the root reads as "(unreachable)" (CVE-2024-21626).
     let mut buffer = [0u8; 4096];
@@ -288,15 +336,24 @@ fn working_directory(cwd: &OwnedFd) -> Done {
     Ok(())
 }
 
-fn close_the_rest(work: &ChildWork, socket: RawFd) -> Done {
+pub(super) fn close_the_rest(work: &mut ChildWork, socket: RawFd) -> Done {
     let gate = work.gate.as_ref();
     let go = gate.map_or(-1, |g| g.go.as_raw_fd());
     let report = gate.map_or(-1, |g| g.report.as_raw_fd());
-    close_all_but([socket, work.exec_fd, go, report]).during(Step::Close)
+    let state = work
+        .start_hooks
+        .as_ref()
+        .map_or(-1, |h| h.state.as_raw_fd());
+    let own: [RawFd; OWN_DESCRIPTORS] = [socket, work.exec_fd, go, report, state];
+    for fd in work.keep.iter().take(work.preserved) {
+        survive_exec(*fd).during(Step::Close)?;
+    }
+    work.keep.extend_from_slice(&own); // there is room
+    close_all_but(3, &mut work.keep).during(Step::Close)
 }
 
 /// Says that all is locked, then waits for the word: at the socket, or at the gate for a later `start`.
-fn wait(work: &ChildWork, socket: RawFd) -> Done {
+pub(super) fn wait(work: &ChildWork, socket: RawFd) -> Done {
     process::write(socket, &Report::at(Step::Ready).bytes()).during(Step::Wait)?;
     let mut word = [0u8; 1];
     if process::read(socket, &mut word).during(Step::Wait)? == 0 {
@@ -321,6 +378,6 @@ fn wait(work: &ChildWork, socket: RawFd) -> Done {
     }
 }
 
-fn execute(work: &ChildWork) -> Errno {
+pub(super) fn execute(work: &ChildWork) -> Errno {
     process::exec_fd(work.exec_fd, &work.argv, &work.envp)
 }

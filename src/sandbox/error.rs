@@ -22,6 +22,14 @@ pub enum LaunchError {
         /// What the kernel said.
         errno: Errno,
     },
+    /// A hook inside ended badly.
+    #[error("the startContainer hook number {number} ended with exit code {code}")]
+    StartHook {
+        /// Which, from 0.
+        number: u16,
+        /// Its exit code; 128 and the number for a signal.
+        code: u16,
+    },
     /// The child ended without a word.
     #[error("the child ended during setup without a report ({0})")]
     Silent(String),

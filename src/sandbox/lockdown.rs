@@ -2,14 +2,16 @@
 
 use super::child::{Done, During, Failed, open_inside};
 use super::prepare::{ChildWork, Landlock};
-use super::wire::Step;
+use super::wire::{Report, Step};
 use crate::plan::process::Dumpable;
 use crate::sys::process::{self, prctl};
+use crate::sys::socket::send_fds;
 use landlock::{
     AccessFs, BitFlags, PathBeneath, RulesetCreated, RulesetCreatedAttr, RulesetStatus,
 };
 use nix::errno::Errno;
-use std::os::fd::OwnedFd;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 /// A ruleset with its rules, ready to be applied.
 pub(super) struct Rules(Option<RulesetCreated>);
@@ -159,10 +161,15 @@ pub(super) fn parent_death(work: &ChildWork) -> Done {
     Ok(())
 }
 
-/// The filters, in order.
-pub(super) fn filters(work: &ChildWork) -> Done {
-    for (index, filter) in work.filters.iter().enumerate() {
-        process::seccomp_load(filter, 0).during_nth(Step::Seccomp, index)?;
+/// The filters, in order; a listener's descriptor goes to the launcher at once.
+pub(super) fn filters(work: &ChildWork, socket: RawFd) -> Done {
+    for (index, (filter, flags)) in work.filters.iter().enumerate() {
+        let loaded = process::seccomp_load(filter, *flags).during_nth(Step::Seccomp, index)?;
+        if let Some(listener) = loaded {
+            let socket = ManuallyDrop::new(process::own(socket));
+            let report = Report::at(Step::Listener).bytes();
+            send_fds(socket.as_fd(), &report, &[listener.as_fd()]).during(Step::Listener)?;
+        }
     }
     Ok(())
 }

@@ -7,15 +7,22 @@
 mod aside;
 mod child;
 mod error;
+mod hook;
 mod idmaps;
 mod interfaces;
+mod join;
 mod lockdown;
 mod ops;
 mod parent;
 mod prepare;
 mod rtnetlink;
+mod start_hooks;
+mod terminal;
 mod wire;
 
 pub use error::LaunchError;
+pub use hook::run as run_hook;
+pub use hook::{HookError, HookProgram, Place};
+pub use join::{Target, join};
 pub use parent::{Created, Launched, Running, Started, exec_failure, launch};
 pub use prepare::{PrepareError, Prepared, StartGate, Streams, prepare};

@@ -5,6 +5,7 @@
 use super::aside::{self, Made};
 use super::child;
 use super::error::{LaunchError, at};
+use super::hook::Door;
 use super::idmaps::{map_ids, write_proc};
 use super::interfaces;
 use super::ops::{Op, Slots};
@@ -13,11 +14,12 @@ use super::wire::{self, Report, Step};
 use crate::cgroup::Cgroup;
 use crate::plan::network::NetDevice;
 use crate::sys::process::{self, Side, SingleThreaded};
-use crate::sys::socket::{self, send_fds};
+use crate::sys::socket::{self, receive_fds, send_fds};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// A child that is locked down and waits.
@@ -29,16 +31,86 @@ pub struct Created {
     pub pidfd: OwnedFd,
     socket: OwnedFd,
     labels: Labels,
+    terminal: RefCell<Option<OwnedFd>>,
+    listener: RefCell<Option<OwnedFd>>,
 }
 
 /// A child that is locking itself down: the launcher has time for something else.
 #[must_use]
-pub struct Launched(Created, Classes);
+pub struct Launched {
+    created: Created,
+    /// Scheduling and I/O class, given once it is in its cgroups.
+    classes: Classes,
+    /// Namespaces of its own, and whether it has taken id 0 of a new user namespace.
+    kinds: i32,
+    become_root: bool,
+    /// Where startContainer hooks read the state from.
+    state: Option<OwnedFd>,
+}
 
 impl Launched {
+    /// One that joined a container: nothing was made for it.
+    pub(super) fn joined(created: Created, classes: Classes) -> Self {
+        Self {
+            created,
+            classes,
+            kinds: 0,
+            become_root: false,
+            state: None,
+        }
+    }
+
+    /// Process id, as the launcher sees it.
+    pub fn pid(&self) -> i32 {
+        self.created.pid
+    }
+
+    /// Waits until the mounts stand and the host's root is still there (a plan with hooks in front of the pivot).
+    pub fn built(&self) -> Result<(), LaunchError> {
+        self.created.expect(Step::Built)
+    }
+
+    /// Lets it go on to its pivot.
+    pub fn pivot(&self) -> Result<(), LaunchError> {
+        self.created.tell(wire::PIVOT, &[])
+    }
+
+    /// What startContainer hooks will read; nothing without such hooks.
+    pub fn leave_state(&self, state: &[u8]) -> Result<(), LaunchError> {
+        let Some(file) = &self.state else {
+            return Ok(());
+        };
+        let wrote = process::write(file.as_raw_fd(), state);
+        match at(wrote, "write the state for hooks")? {
+            n if n == state.len() => Ok(()),
+            _ => at(Err(Errno::EIO), "write the state for hooks"),
+        }
+    }
+
+    /// The way into it, for hooks.
+    pub(super) fn door(&self) -> Result<Door, Errno> {
+        let flags = nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC;
+        let path = format!("/proc/{}/root", self.created.pid);
+        let root = nix::fcntl::open(path.as_str(), flags, nix::sys::stat::Mode::empty())?;
+        let pidfd = self.created.pidfd.try_clone();
+        Ok(Door {
+            pidfd: pidfd.map_err(|_| Errno::EMFILE)?,
+            kinds: self.kinds,
+            root,
+            become_root: self.become_root,
+        })
+    }
+
+    /// Kills it.
+    pub fn abandon(self) {
+        self.created.abandon();
+    }
+
     /// Waits until it stands in front of exec.
     pub fn ready(self) -> Result<Created, LaunchError> {
-        let Launched(created, classes) = self;
+        let Self {
+            created, classes, ..
+        } = self;
         let given = created.expect(Step::Ready).and_then(|()| {
             // Only now: the child has entered its cgroups, whose shares decide what it may have.
             let given = classes.give(created.pid);
@@ -88,23 +160,20 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
         "make a socket pair (socketpair)",
     )?;
     let proof = SingleThreaded::prove().ok_or(LaunchError::Threads)?;
-    prepared.child.ignored_signals = proof.ignored;
+    let kinds = prepared.kinds;
+    let become_root = prepared.child.become_root;
     let (pid, pidfd) = match make(&prepared, &proof, cgroup.v2_fd())? {
         Side::Parent { pid, pidfd } => (pid, pidfd),
         Side::Child => {
             drop(ours);
             let socket = theirs.as_raw_fd();
             std::mem::forget(theirs);
+            prepared.child.proof = Some(proof);
             child::run(prepared.child, socket)
         }
     };
     drop(theirs);
-    let created = Created {
-        pid,
-        pidfd,
-        socket: ours,
-        labels: prepared.labels,
-    };
+    let created = Created::new(pid, pidfd, ours, prepared.labels);
     let outside = Outside {
         user: prepared.user,
         ops: prepared.launcher_ops,
@@ -114,7 +183,13 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
         devices: prepared.devices,
     };
     match outside.serve(&created) {
-        Ok(()) => Ok(Launched(created, prepared.classes)),
+        Ok(()) => Ok(Launched {
+            created,
+            classes: prepared.classes,
+            kinds,
+            become_root,
+            state: prepared.child.start_hooks.map(|h| h.state),
+        }),
         Err(error) => {
             created.abandon();
             Err(error)
@@ -206,29 +281,66 @@ impl Outside {
 }
 
 impl Created {
-    fn tell(&self, word: u8, fds: &[BorrowedFd<'_>]) -> Result<(), LaunchError> {
-        match send_fds(self.socket.as_fd(), word, fds) {
+    pub(super) fn new(pid: i32, pidfd: OwnedFd, socket: OwnedFd, labels: Labels) -> Self {
+        Self {
+            pid,
+            pidfd,
+            socket,
+            labels,
+            terminal: RefCell::new(None),
+            listener: RefCell::new(None),
+        }
+    }
+
+    pub(super) fn tell(&self, word: u8, fds: &[BorrowedFd<'_>]) -> Result<(), LaunchError> {
+        match send_fds(self.socket.as_fd(), &[word], fds) {
             // The child has gone: its last report says why.
             Err(Errno::EPIPE | Errno::ECONNRESET) => self.expect(Step::Ready),
-            other => at(other, "talk to the child (sendmsg)"),
+            other => at(other, "talk to the child (sendmsg)").map(drop),
         }
     }
 
     fn expect(&self, wanted: Step) -> Result<(), LaunchError> {
-        match self.hear()? {
-            Some(report) if report.step == wanted && report.errno == 0 => Ok(()),
-            Some(report) => Err(self.labels.sentence(report)),
-            None => Err(LaunchError::Silent(self.ending())),
+        loop {
+            match self.hear()? {
+                Some(report) if report.step == wanted && report.errno == 0 => return Ok(()),
+                Some(report) if report.is_gift() => {}
+                Some(report) => return Err(self.labels.sentence(report)),
+                None => return Err(LaunchError::Silent(self.ending())),
+            }
         }
+    }
+
+    /// The master of the program's terminal, once.
+    pub fn take_terminal(&self) -> Option<OwnedFd> {
+        self.terminal.take()
+    }
+
+    /// The listener of its system calls, once.
+    pub fn take_listener(&self) -> Option<OwnedFd> {
+        self.listener.take()
     }
 
     /// The next report; `None` when the child's end is closed.
     fn hear(&self) -> Result<Option<Report>, LaunchError> {
         let mut bytes = [0u8; 8];
+        let mut fds = [-1; socket::MOST];
         loop {
-            match process::read(self.socket.as_raw_fd(), &mut bytes) {
-                Ok(0) | Err(Errno::ECONNRESET) => return Ok(None),
-                Ok(n) => return Ok(Report::parse(&bytes[..n])),
+            match receive_fds(self.socket.as_raw_fd(), &mut bytes, &mut fds) {
+                Ok(None) | Err(Errno::ECONNRESET) => return Ok(None),
+                Ok(Some((n, count))) => {
+                    let report = Report::parse(&bytes[..n]);
+                    for fd in fds.iter().take(count) {
+                        // The kernel has just made this descriptor for us alone.
+                        let fd = process::own(*fd);
+                        match report.map(|r| r.step) {
+                            Some(Step::Terminal) => self.terminal.replace(Some(fd)),
+                            Some(Step::Listener) => self.listener.replace(Some(fd)),
+                            _ => None,
+                        };
+                    }
+                    return Ok(report);
+                }
                 Err(Errno::EINTR) => {}
                 Err(errno) => return at(Err(errno), "hear from the child (read)"),
             }
@@ -298,11 +410,16 @@ impl Labels {
         let index = usize::from(report.index);
         let of = |list: &Vec<String>| list.get(index).cloned().unwrap_or_default();
         let detail = match report.step {
-            Step::Join => of(&self.joins),
+            Step::Enter => of(&self.joins),
             Step::Mount => of(&self.child_ops),
             Step::Limit => of(&self.limits),
             Step::Landlock => of(&self.rules),
             Step::Sysctl => of(&self.sysctl),
+            Step::StartHook if report.errno() == Errno::ECANCELED => {
+                let (number, code) = (report.index >> 8, report.index & 0xff);
+                return LaunchError::StartHook { number, code };
+            }
+            Step::StartHook => format!("number {}", report.index >> 8),
             _ => String::new(),
         };
         let tried = if detail.is_empty() {

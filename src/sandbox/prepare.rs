@@ -3,22 +3,24 @@
 //! Every allocation and every failure that is ours happens here, before there is a child.
 
 mod execution;
+mod hooks;
 mod mounts;
 mod namespaces;
 mod ruleset;
 mod settings;
 
 use super::ops::{Op, Slots};
+use super::start_hooks::StartHooks;
 use crate::plan::NamespaceKind;
 use crate::plan::Plan;
 use crate::plan::namespaces::MapWriter;
 use crate::plan::network::{Loopback, NetDevice};
-use crate::plan::process::{Dumpable, ParentDeath, Speculation, Stdio};
+use crate::plan::process::{Dumpable, ParentDeath, Speculation, Stdio, Terminal};
 use crate::plan::seccomp::Mdwe;
-use crate::sys::process::ExecStrings;
+use crate::sys::process::{ExecStrings, SingleThreaded};
 pub(super) use execution::{Classes, OwnExecution};
 pub(super) use namespaces::{Joining, Maps};
-use namespaces::{clone_flags, joining, maps};
+use namespaces::{clone_flags, joining, kinds_apart, maps};
 pub(super) use ruleset::Landlock;
 use ruleset::landlock_ruleset;
 use settings::{own_proc, rlimits, sysctl};
@@ -29,6 +31,8 @@ use std::os::fd::OwnedFd;
 pub struct Prepared {
     pub(super) clone_flags: u64,
     pub(super) joining: Joining,
+    /// Namespaces that are not the launcher's, as setns takes them.
+    pub(super) kinds: i32,
     pub(super) user: Option<Maps>,
     pub(super) launcher_ops: Vec<Op>,
     pub(super) child: ChildWork,
@@ -41,8 +45,12 @@ pub struct Prepared {
 /// What the child works from.
 pub(super) struct ChildWork {
     pub(super) slots: Slots,
-    /// Signals that the launcher ignores, filled in when the child is made.
-    pub(super) ignored_signals: u64,
+    /// That the launcher had one thread, filled in when the child is made.
+    pub(super) proof: Option<SingleThreaded>,
+    /// Hooks run in front of the pivot, by the launcher.
+    pub(super) stops_before_pivot: bool,
+    /// Hooks that the child runs in front of its program.
+    pub(super) start_hooks: Option<StartHooks>,
     /// The launcher's /proc, for kernel parameters.
     pub(super) proc: Option<OwnedFd>,
     /// v1 `tasks` files, filled in when the cgroups stand.
@@ -77,12 +85,23 @@ pub(super) struct ChildWork {
     pub(super) mdwe: bool,
     pub(super) speculation: bool,
     pub(super) landlock: Option<Landlock>,
-    pub(super) filters: Vec<Vec<seccompiler::sock_filter>>,
+    /// (program, flags).
+    pub(super) filters: Vec<(Vec<seccompiler::sock_filter>, u64)>,
     pub(super) dumpable: Dumpable,
     pub(super) parent_death: bool,
     pub(super) stdio: [Option<OwnedFd>; 3],
+    /// Descriptors that stay open: the caller's, with room for the launch's own.
+    pub(super) keep: Vec<i32>,
+    /// How many of them are the caller's.
+    pub(super) preserved: usize,
+    /// The terminal to be made, and the program's end once it is.
+    pub(super) terminal: Option<Terminal>,
+    pub(super) own_terminal: Option<OwnedFd>,
     pub(super) gate: Option<StartGate>,
 }
+
+/// Descriptors that the child needs for itself until exec: socket, program, both ends of the gate, the hooks' state.
+pub(super) const OWN_DESCRIPTORS: usize = 5;
 
 /// The five sets, bounding aside.
 pub(super) struct CapSets {
@@ -181,7 +200,9 @@ pub fn prepare(
     let (own_execution, classes) = execution::split(&plan.execution);
     let child = ChildWork {
         slots: Slots::new(mounts.slots),
-        ignored_signals: 0,
+        proof: None,
+        stops_before_pivot: plan.hooks.stops_before_pivot(),
+        start_hooks: hooks::start_hooks(&plan.hooks)?,
         proc: if plan.network.sysctl.is_empty() {
             None
         } else {
@@ -243,17 +264,29 @@ pub fn prepare(
             .seccomp
             .filters
             .iter()
-            .map(|f| f.program.to_bpf())
+            .map(|f| (f.program.to_bpf(), f.flags))
             .collect(),
         dumpable: process.dumpable,
         parent_death: process.parent_death == ParentDeath::Kill,
         stdio,
+        keep: {
+            let mut keep = process.descriptors.clone();
+            keep.reserve_exact(OWN_DESCRIPTORS);
+            keep
+        },
+        preserved: process.descriptors.len(),
+        terminal: match process.stdio {
+            Stdio::Terminal(size) => Some(size),
+            _ => None,
+        },
+        own_terminal: None,
         gate,
     };
     debug_assert!(process.stdio == Stdio::NoTerminal || child.stdio.iter().all(Option::is_none));
     Ok(Prepared {
         clone_flags: clone_flags(plan),
         joining,
+        kinds: kinds_apart(plan),
         user: user.map(maps),
         launcher_ops: mounts.launcher,
         child,
@@ -264,7 +297,7 @@ pub fn prepare(
     })
 }
 
-fn strings(list: &[String], what: &str) -> Result<ExecStrings, PrepareError> {
+pub(super) fn strings(list: &[String], what: &str) -> Result<ExecStrings, PrepareError> {
     let all: Result<Vec<CString>, _> = list.iter().map(|s| c_string(s, what)).collect();
     Ok(ExecStrings::new(all?))
 }

@@ -4,6 +4,10 @@
 //! launcher                              child
 //!    |-- Mounts + descriptors --------->|   as often as needed
 //!    |-- Go ---------------------------->|   ids mapped, cgroups joined
+//!    |<--- Report::Terminal + descriptor |   with a terminal only: its master
+//!    |<------------------- Report::Built |   with hooks only: the mounts stand, the host's root is still there
+//!    |-- Pivot ------------------------->|   prestart, createRuntime and createContainer hooks have run
+//!    |<--- Report::Listener + descriptor |   with a seccomp listener only
 //!    |<------------------- Report::Ready |   locked down; or the step that failed
 //!    |   reads /proc/PID, compares       |
 //!    |-- Exec -------------------------->|   run: executes; the socket closes by itself
@@ -18,6 +22,8 @@ use nix::errno::Errno;
 pub const MOUNTS: u8 = b'M';
 /// Everything outside is done.
 pub const GO: u8 = b'G';
+/// The hooks in front of the pivot have run.
+pub const PIVOT: u8 = b'P';
 /// Execute.
 pub const EXEC: u8 = b'X';
 /// Wait at the gate.
@@ -55,21 +61,25 @@ macro_rules! steps {
 steps! {
     Ready = "locked down and waiting",
     Held = "waiting at the gate",
-    Join = "join a namespace (setns)",
+    Enter = "join a namespace (setns)",
     Clocks = "shift the clocks of a new time namespace (unshare, write timens_offsets)",
     CloneAside = "make the child in the joined namespaces (clone3)",
     Receive = "receive the mounts from the launcher (recvmsg)",
     Mark = "become non-dumpable, leave the session, reset signals (prctl, setsid, signal)",
     Cgroup = "enter its cgroup and a cgroup namespace (write, unshare)",
+    Join = "join the container's namespaces (setns)",
+    JoinRoot = "stand in the container's root: its first process has another one",
     Sysctl = "set a kernel parameter (openat2, write)",
     BecomeRoot = "take id 0 of the new user namespace (setresuid)",
     Mount = "make or attach a mount",
+    Built = "standing in front of the pivot",
     Pivot = "make the new root the root (pivot_root)",
     OldRoot = "detach the host's root (umount2)",
     Hostname = "set the host name (sethostname)",
     Loopback = "bring the loopback interface up (SIOCSIFFLAGS)",
     Personality = "set the execution domain (personality)",
     MemoryPolicy = "set the memory policy (set_mempolicy); are its nodes among those of the cpuset?",
+    Affinity = "choose its CPUs (sched_setaffinity); are they among those of the host?",
     Classes = "set the scheduling or I/O class (sched_setattr, ioprio_set)",
     Limit = "set a resource limit (setrlimit)",
     Keyring = "take a session keyring of its own (keyctl)",
@@ -90,9 +100,12 @@ steps! {
     Stdio = "connect the standard streams (dup2)",
     Close = "close what it no longer needs (close_range)",
     Seccomp = "load the system call filter (seccomp)",
+    Listener = "send the listener of its system calls to the launcher (sendmsg)",
     Wait = "wait for the word to start",
+    StartHook = "run a startContainer hook",
     Exec = "execute the program (execveat)",
-    Terminal = "make the terminal",
+    Terminal = "make a terminal in the container's own devpts (open /dev/pts/ptmx, ioctl)",
+    Console = "bind the terminal on /dev/console (open_tree, move_mount)",
 }
 
 impl Report {
@@ -103,6 +116,11 @@ impl Report {
             index: 0,
             errno: 0,
         }
+    }
+
+    /// A descriptor for the launcher came with it, and the child goes on.
+    pub fn is_gift(self) -> bool {
+        matches!(self.step, Step::Terminal | Step::Listener) && self.errno == 0
     }
 
     /// As sent.

@@ -80,15 +80,14 @@ pub fn read_kernel_file(path: impl AsRef<std::path::Path>) -> std::io::Result<St
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Closes every descriptor from 3 on but these.
-pub fn close_all_but(mut keep: [i32; 4]) -> Result<(), Errno> {
+/// Closes every descriptor from `first` on but these, which it sorts.
+pub fn close_all_but(mut first: i32, keep: &mut [i32]) -> Result<(), Errno> {
     keep.sort_unstable();
-    let mut first = 3;
-    for fd in keep.into_iter().filter(|fd| *fd >= 3) {
-        if fd > first {
+    for fd in keep.iter() {
+        if *fd > first {
             close_range(first, fd - 1)?;
         }
-        first = fd + 1;
+        first = first.max(fd + 1);
     }
     close_range(first, i32::MAX)
 }
@@ -112,6 +111,12 @@ pub fn cloexec_from(first: u32) -> Result<(), Errno> {
         )
     })
     .map(drop)
+}
+
+/// Takes close-on-exec away from a descriptor that the caller is to keep.
+pub fn survive_exec(fd: i32) -> Result<(), Errno> {
+    // SAFETY: plain integers; nothing is closed.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFD, 0) as libc::c_long }).map(drop)
 }
 
 /// Duplicates `fd` to the number `to`, close-on-exec. Whatever had that number is closed.

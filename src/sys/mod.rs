@@ -11,6 +11,7 @@ pub mod mount;
 pub mod process;
 pub mod schedule;
 pub mod socket;
+pub mod terminal;
 
 use nix::errno::Errno;
 

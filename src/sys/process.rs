@@ -94,6 +94,31 @@ fn clone3(
     })
 }
 
+/// A plain copy of this process by clone(2), which filters that know no clone3 allow too.
+pub fn fork_child(_proof: &SingleThreaded) -> Result<Side, Errno> {
+    let mut pidfd: RawFd = -1;
+    // SAFETY: no CLONE_VM and no new stack, so the child has its own copy of both; one thread (the proof), so no
+    // lock is held; the kernel writes one descriptor to `pidfd`, which clone(2) takes in parent_tid's place.
+    let pid = check(unsafe {
+        libc::syscall(
+            libc::SYS_clone,
+            (libc::CLONE_PIDFD | libc::SIGCHLD) as libc::c_long,
+            0 as libc::c_long,
+            &mut pidfd as *mut RawFd,
+            0 as libc::c_long,
+            0 as libc::c_long,
+        )
+    })?;
+    if pid == 0 {
+        return Ok(Side::Child);
+    }
+    Ok(Side::Parent {
+        pid: pid as i32,
+        // SAFETY: the kernel has just handed us this descriptor.
+        pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
+    })
+}
+
 /// `_exit` at once: no destructors, no buffers.
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: never returns, takes a plain integer.
@@ -136,6 +161,19 @@ pub fn exec_fd(fd: RawFd, argv: &ExecStrings, envp: &ExecStrings) -> Errno {
     Errno::last()
 }
 
+/// execve(path): returns only on failure.
+pub fn exec_path(path: &CStr, argv: &ExecStrings, envp: &ExecStrings) -> Errno {
+    // SAFETY: the path is NUL-terminated; both arrays are NULL-terminated and point at strings that they own.
+    unsafe {
+        libc::execve(
+            path.as_ptr(),
+            argv.pointers.as_ptr(),
+            envp.pointers.as_ptr(),
+        )
+    };
+    Errno::last()
+}
+
 /// prctl(2) with integer arguments.
 pub fn prctl(option: i32, a: u64, b: u64, c: u64, d: u64) -> Result<i64, Errno> {
     // SAFETY: the options used by the callers (no_new_privs, dumpable, securebits, keepcaps, pdeathsig, MDWE,
@@ -151,8 +189,12 @@ pub fn join_new_keyring(name: &CStr) -> Result<(), Errno> {
         .map(drop)
 }
 
-/// Loads a seccomp filter for this thread.
-pub fn seccomp_load(filter: &[seccompiler::sock_filter], flags: u64) -> Result<(), Errno> {
+/// Loads a seccomp filter for this thread; its listener, if the flags ask for one (Linux 5.0).
+pub fn seccomp_load(
+    filter: &[seccompiler::sock_filter],
+    flags: u64,
+) -> Result<Option<OwnedFd>, Errno> {
+    const NEW_LISTENER: u64 = 1 << 3;
     #[repr(C)]
     struct Fprog {
         len: u16,
@@ -163,15 +205,16 @@ pub fn seccomp_load(filter: &[seccompiler::sock_filter], flags: u64) -> Result<(
         filter: filter.as_ptr(),
     };
     // SAFETY: `program` describes a slice that outlives the call; the kernel copies it.
-    check(unsafe {
+    let fd = check(unsafe {
         libc::syscall(
             libc::SYS_seccomp,
             libc::SECCOMP_SET_MODE_FILTER as libc::c_long,
             flags as libc::c_long,
             &program as *const Fprog,
         )
-    })
-    .map(drop)
+    })?;
+    // SAFETY: with this flag the kernel answers with a new descriptor, which nobody else has.
+    Ok((flags & NEW_LISTENER != 0).then(|| unsafe { OwnedFd::from_raw_fd(fd as i32) }))
 }
 
 /// Sends a signal to the process behind a pidfd.

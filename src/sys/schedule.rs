@@ -57,6 +57,20 @@ pub fn sched_getattr(pid: i32) -> Result<SchedAttr, Errno> {
     Ok(attr)
 }
 
+/// The CPUs that the caller may run on.
+pub fn set_affinity(mask: &[u64]) -> Result<(), Errno> {
+    // SAFETY: the mask is readable for its length; 0 is the caller.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_sched_setaffinity,
+            0 as libc::c_long,
+            size_of_val(mask),
+            mask.as_ptr(),
+        )
+    })
+    .map(drop)
+}
+
 const IOPRIO_WHO_PROCESS: libc::c_long = 1;
 
 /// Sets the I/O class and level (IOPRIO_PRIO_VALUE) of a thread; 0 is the caller.

@@ -12,51 +12,58 @@ const SPACE: usize = 16 + MOST * 4 + 8;
 #[repr(C, align(8))]
 struct Control([u8; SPACE]);
 
-/// Sends one byte and up to [`MOST`] descriptors.
-pub fn send_fds(socket: BorrowedFd<'_>, byte: u8, fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+/// Sends some bytes and up to [`MOST`] descriptors, as one message; how many bytes (a stream may take fewer).
+pub fn send_fds(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    fds: &[BorrowedFd<'_>],
+) -> Result<usize, Errno> {
     if fds.len() > MOST {
         return Err(Errno::EINVAL);
     }
     let mut control = Control([0; SPACE]);
-    let mut data = [byte];
     // SAFETY: msghdr points at live buffers of the lengths given; CMSG_* stay inside `control`, whose size was
     // checked against the number of descriptors above; the kernel only reads.
     unsafe {
         let mut part = libc::iovec {
-            iov_base: data.as_mut_ptr().cast(),
-            iov_len: 1,
+            iov_base: bytes.as_ptr().cast_mut().cast(),
+            iov_len: bytes.len(),
         };
         let mut message: libc::msghdr = std::mem::zeroed();
         message.msg_iov = &mut part;
         message.msg_iovlen = 1;
         if !fds.is_empty() {
-            let bytes = (fds.len() * 4) as u32;
+            let space = (fds.len() * 4) as u32;
             message.msg_control = control.0.as_mut_ptr().cast();
-            message.msg_controllen = libc::CMSG_SPACE(bytes) as _;
+            message.msg_controllen = libc::CMSG_SPACE(space) as _;
             let header = libc::CMSG_FIRSTHDR(&message);
             (*header).cmsg_level = libc::SOL_SOCKET;
             (*header).cmsg_type = libc::SCM_RIGHTS;
-            (*header).cmsg_len = libc::CMSG_LEN(bytes) as _;
+            (*header).cmsg_len = libc::CMSG_LEN(space) as _;
             let to = libc::CMSG_DATA(header).cast::<RawFd>();
             for (index, fd) in fds.iter().enumerate() {
                 to.add(index).write_unaligned(fd.as_raw_fd());
             }
         }
         check(libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_NOSIGNAL) as libc::c_long)
-            .map(drop)
+            .map(|n| n as usize)
     }
 }
 
-/// Receives one byte and its descriptors (close-on-exec); `Ok(None)` when the other side is gone.
-pub fn receive_fds(socket: RawFd, fds: &mut [RawFd; MOST]) -> Result<Option<(u8, usize)>, Errno> {
+/// Receives a message and its descriptors (close-on-exec): how many bytes and descriptors; `Ok(None)` when the other
+/// side is gone.
+pub fn receive_fds(
+    socket: RawFd,
+    bytes: &mut [u8],
+    fds: &mut [RawFd; MOST],
+) -> Result<Option<(usize, usize)>, Errno> {
     let mut control = Control([0; SPACE]);
-    let mut data = [0u8];
     // SAFETY: msghdr points at live, writable buffers of the lengths given; descriptors are read from the control
     // message only within the length that the kernel wrote.
     unsafe {
         let mut part = libc::iovec {
-            iov_base: data.as_mut_ptr().cast(),
-            iov_len: 1,
+            iov_base: bytes.as_mut_ptr().cast(),
+            iov_len: bytes.len(),
         };
         let mut message: libc::msghdr = std::mem::zeroed();
         message.msg_iov = &mut part;
@@ -80,6 +87,6 @@ pub fn receive_fds(socket: RawFd, fds: &mut [RawFd; MOST]) -> Result<Option<(u8,
                 *slot = from.add(index).read_unaligned();
             }
         }
-        Ok(Some((data[0], count)))
+        Ok(Some((got as usize, count)))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Checker, VerifyError};
 use crate::controls::ControlId;
-use crate::plan::execution::{KEEP_PARAMS, KEEP_POLICY, Scheduler, SchedulerClass};
+use crate::plan::execution::{KEEP_PARAMS, KEEP_POLICY, Scheduler, SchedulerClass, cpu_mask};
 use crate::plan::ids::MapWriter;
 use crate::sys::schedule::{SchedAttr, ioprio_get, sched_getattr};
 use nix::errno::Errno;
@@ -41,6 +41,19 @@ impl Checker<'_> {
                     .into(),
             };
             self.same(ControlId::S8_1_4, "memory policy", &want, &found);
+        }
+        let affinity = &plan.affinity;
+        if let Some(list) = affinity.last.as_ref().or(affinity.initial.as_ref()) {
+            let status = self.read("status")?;
+            let line = status
+                .lines()
+                .find_map(|l| l.strip_prefix("Cpus_allowed_list:"));
+            let found = line.unwrap_or_default().trim();
+            // The kernel leaves out what the host or the cpuset has not.
+            let (asked, has) = (cpu_mask(list), cpu_mask(found));
+            let beyond = asked.iter().zip(has).any(|(asked, has)| has & !asked != 0);
+            let shown = if beyond { found } else { list };
+            self.same(ControlId::S8_1_4, "CPUs", list, shown);
         }
         if !plan.clock_offsets.is_empty() {
             let text = self.read("timens_offsets")?;

@@ -92,15 +92,41 @@ fn no_descriptor_of_the_caller_comes_in() {
     }
     assert_eq!(finish(command).ok(), "0\n1\n2\n");
     rig.create(&rig.spec(&["exit", "0"]), &unique("p")).ok();
-    let ran = rig.call(&[
-        "create",
-        "--preserve-fds",
-        "2",
-        "--bundle",
-        "/nonesuch",
-        &unique("p"),
-    ]);
-    ran.refused(1, &["--preserve-fds", "SS-011/8.1.3"]);
+    // Not without compat, and a folder not even then.
+    let bundle = rig.bundle(&rig.spec(&["ls", "/proc/self/fd"]));
+    let create = |folder: bool| {
+        let file = if folder {
+            rig.dir().to_path_buf()
+        } else {
+            rig.path("policy.toml")
+        };
+        let file = std::fs::File::open(file).unwrap();
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
+        let mut command = rig.command();
+        command.args([
+            "create",
+            "--preserve-fds",
+            "2",
+            "--bundle",
+            text(&bundle),
+            &unique("p"),
+        ]);
+        // SAFETY: dup2 is async-signal-safe and touches no memory.
+        unsafe {
+            command.pre_exec(move || {
+                libc::dup2(fd, 100);
+                libc::dup2(100, 3);
+                libc::dup2(100, 4);
+                libc::close(100);
+                Ok(())
+            });
+        }
+        finish(command)
+    };
+    create(false).refused(1, &["--preserve-fds", "SS-011/8.1.3", "permission denied"]);
+    rig.except("8.4.14", "template = \"compat\"");
+    create(false).ok();
+    create(true).refused(1, &["--preserve-fds", "a folder of the host"]);
 }
 
 /// A neighbour on the same host: other processes can't be seen, signalled or reached.

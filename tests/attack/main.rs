@@ -1,7 +1,7 @@
 //! Attacks: each sets a trap that has caught a launcher before, and shows that it fails here, and why.
 //!
 //! `cve`: launcher vulnerabilities by their number; `race`: those that are races. `inside`: what a hostile program
-//! tries (`attempts`: the table; `verbs`: its other deeds). `exhaustion`: bombs.
+//! tries (`attempts`: the table; `verbs`: its other deeds). `exhaustion`: bombs. `joining`: traps for `exec`.
 #![allow(unsafe_code)]
 
 #[path = "../support/mod.rs"]
@@ -12,6 +12,7 @@ mod attempts;
 mod cve;
 mod exhaustion;
 mod inside;
+mod joining;
 mod race;
 mod verbs;
 

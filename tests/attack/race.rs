@@ -63,7 +63,13 @@ impl Racer {
 }
 
 /// Runs `start` again and again beside a racer; (starts, successes).
-fn during(rig: &Rig, canary: &Canary, a: &Path, b: &Path, start: impl Fn() -> Ran) -> (u32, u32) {
+pub fn during(
+    rig: &Rig,
+    canary: &Canary,
+    a: &Path,
+    b: &Path,
+    start: impl Fn() -> Ran,
+) -> (u32, u32) {
     let before = host_mounts();
     let racer = Racer::start(a, b);
     let (begin, mut starts, mut good) = (Instant::now(), 0, 0);

@@ -25,6 +25,8 @@ pub fn run(verb: &str, args: &[String]) -> Option<i32> {
         "files-until" => files_until(),
         "fill" => fill(arg(0)),
         "inodes" => inodes(arg(0)),
+        "hunt" => crate::joining::hunt(),
+        "massacre" => crate::joining::massacre(),
         "raw" => raw(arg(0)),
         _ => return None,
     }

@@ -5,13 +5,18 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod descriptors;
+mod hooks;
 mod killed;
+mod links;
+mod listener;
 mod no_allocation;
 mod oci;
 mod record;
 mod report;
 mod rootless;
 mod run;
+mod terminal;
 
 payload!(verb);
 
@@ -19,6 +24,11 @@ payload!(verb);
 fn verb(verb: &str, args: &[String]) -> Option<i32> {
     match verb {
         "eat" => Some(run::eat(&args[0])),
+        "start-hook" => Some(hooks::start_hook(args)),
+        "tty" => Some(terminal::tty()),
+        "open-files" => Some(descriptors::open_files()),
+        "make-dir" => Some(listener::make_dir()),
+        "ignore-term" => Some(run::ignore_term()),
         "wait-term" => Some(run::wait_term()),
         _ => no_allocation::verb(verb, args),
     }

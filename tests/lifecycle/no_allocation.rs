@@ -6,10 +6,12 @@ use cofferdam::bundle::{Bundle, Extras};
 use cofferdam::cgroup::Cgroup;
 use cofferdam::host::Host;
 use cofferdam::paths::HostPath;
-use cofferdam::policy::{Caller, Decision, Policy};
+use cofferdam::policy::{Caller, Decision};
 use cofferdam::sandbox::{Started, launch, prepare};
+use cofferdam::site::{self, Owner};
 use cofferdam::survey::Survey;
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// The launcher's pid once allocations count; 0 before.
@@ -42,7 +44,7 @@ static GUARD: Guard = Guard;
 
 /// Runs in the test binary as a program of its own, so with one thread: launches BUNDLE in this process.
 pub fn verb(verb: &str, args: &[String]) -> Option<i32> {
-    (verb == "launch-without-allocation").then(|| match launch_here(&args[0]) {
+    (verb == "launch-without-allocation").then(|| match launch_here(&args[0], &args[1]) {
         Ok(()) => 0,
         Err(why) => {
             println!("{why}");
@@ -51,7 +53,7 @@ pub fn verb(verb: &str, args: &[String]) -> Option<i32> {
     })
 }
 
-fn launch_here(dir: &str) -> Result<(), String> {
+fn launch_here(dir: &str, policy: &str) -> Result<(), String> {
     let text = |e: &dyn std::fmt::Display| e.to_string();
     let name = format!("alloc-{}", std::process::id());
     let bundle = Bundle::load(
@@ -62,7 +64,7 @@ fn launch_here(dir: &str) -> Result<(), String> {
     );
     let bundle = bundle.map_err(|e| text(&e))?;
     let host = Host::probe().map_err(|e| text(&e))?;
-    let policy = Policy::built_in().map_err(|_| "the built-in policy")?;
+    let policy = site::load(Some(Path::new(policy)), Owner::Root).map_err(|e| text(&e))?;
     let Decision::Granted(grant) = cofferdam::policy::decide(&bundle, &policy, &host) else {
         return Err("refused".into());
     };
@@ -71,7 +73,14 @@ fn launch_here(dir: &str) -> Result<(), String> {
     let prepared = prepare(&plan, [None, None, None], None).map_err(|e| text(&e))?;
     let cgroup = Cgroup::create(&plan.limits).map_err(|e| text(&e))?;
     LAUNCHER.store(std::process::id() as i32, Ordering::Relaxed);
-    let created = launch(prepared, &cgroup).and_then(|l| l.ready());
+    let created = launch(prepared, &cgroup).and_then(|launched| {
+        if plan.hooks.stops_before_pivot() {
+            launched.leave_state(b"{}")?;
+            launched.built()?;
+            launched.pivot()?;
+        }
+        launched.ready()
+    });
     let ended = match created.map(|c| c.start()) {
         Ok(Started::Running(running)) => {
             let status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(running.pid), None);
@@ -112,8 +121,37 @@ fn the_child_does_not_allocate() {
     all.push(serde_json::json!({ "type": "time" }));
     spec["linux"]["timeOffsets"] = serde_json::json!({ "boottime": { "secs": 9 } });
     let bundle = rig.bundle(&spec);
+    launched(&rig, &bundle);
+}
+
+#[track_caller]
+fn launched(rig: &crate::support::Rig, bundle: &Path) {
     let mut command = std::process::Command::new(rig.rootfs().join("payload"));
-    command.arg("launch-without-allocation").arg(&bundle);
+    command.arg("launch-without-allocation").arg(bundle);
+    command.arg(rig.path("policy.toml"));
     let ran = crate::support::finish(command);
     assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{ran:?}");
+}
+
+/// A terminal, the stop in front of the pivot, a hook of the child's own, a listener.
+#[test]
+fn nor_does_it_with_all_that_compat_allows() {
+    need!(Root);
+    let rig = crate::support::Rig::new();
+    rig.except("8.4.14", "template = \"compat\"");
+    let mut spec = rig.spec(&["exit", "0"]);
+    spec["process"]["terminal"] = true.into();
+    spec["mounts"].as_array_mut().unwrap().push(
+        serde_json::json!({ "destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["newinstance"] }),
+    );
+    spec["hooks"] = serde_json::json!({
+        "prestart": [{ "path": "/bin/true" }],
+        "startContainer": [{ "path": "/payload", "args": ["payload", "exit", "0"], "timeout": 5 }],
+    });
+    let agent = rig.path("agent");
+    spec["linux"]["seccomp"] = serde_json::json!({
+        "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": agent,
+        "syscalls": [{ "names": ["swapon"], "action": "SCMP_ACT_NOTIFY" }]
+    });
+    launched(&rig, &rig.bundle(&spec));
 }

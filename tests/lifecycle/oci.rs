@@ -184,7 +184,8 @@ fn features_and_version_have_the_shape_that_engines_read() {
     let version = rig.call(&["--version"]);
     let lines: Vec<&str> = version.ok().lines().collect();
     assert!(lines[0].starts_with("cofferdam version "), "{version:?}");
-    assert!(lines[1].starts_with("spec: "), "{version:?}");
+    assert!(lines[1].starts_with("commit: "), "{version:?}");
+    assert!(lines[2].starts_with("spec: "), "{version:?}");
 }
 
 #[test]

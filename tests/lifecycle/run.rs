@@ -31,6 +31,24 @@ pub fn wait_term() -> i32 {
     7
 }
 
+/// Says so when TERM or INT comes, and goes on; ends with 5 on USR1.
+pub fn ignore_term() -> i32 {
+    use nix::sys::signal::{SigHandler, SigSet, Signal};
+    extern "C" fn nothing(_: i32) {}
+    let mut set = SigSet::empty();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1] {
+        set.add(signal);
+        // SAFETY: the handler does nothing.
+        unsafe { nix::sys::signal::signal(signal, SigHandler::Handler(nothing)).unwrap() };
+    }
+    set.thread_block().unwrap();
+    println!("ready");
+    while set.wait().unwrap() != Signal::SIGUSR1 {
+        println!("not yet");
+    }
+    5
+}
+
 #[test]
 fn the_exit_code_is_the_programs() {
     need!(Root);
@@ -136,4 +154,29 @@ fn what_was_planned_is_what_is_done() {
         serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
     assert_eq!(plan["digest"], record["planDigest"]);
     assert_eq!(record["result"], "verified");
+}
+
+#[test]
+fn a_program_that_does_not_heed_term_is_killed_in_time() {
+    need!(Root);
+    let rig = Rig::new();
+    let name = unique("stop");
+    for (timeout, signal, code) in [
+        ("0", libc::SIGTERM, 137),
+        ("1", libc::SIGINT, 137),
+        ("never", libc::SIGTERM, 5),
+    ] {
+        let mut alive =
+            Alive::spawn(rig.run_command(&name, &["--stop-timeout", timeout], &["ignore-term"]));
+        let fd = process::pidfd_open(alive.child.id() as i32).unwrap();
+        process::pidfd_signal(fd.as_fd(), signal).unwrap();
+        if timeout == "never" {
+            assert_eq!(alive.line(), "not yet\n");
+            process::pidfd_signal(fd.as_fd(), libc::SIGUSR1).unwrap();
+        }
+        assert_eq!(alive.end(), code, "{timeout}");
+        rig.assert_clean(&name);
+    }
+    rig.run(&["--stop-timeout", "soon"], &["exit", "0"])
+        .refused_as_usage(&["a number of seconds, or never"]);
 }

@@ -93,3 +93,31 @@ fn the_personality_is_the_requests_and_never_the_callers() {
     command.stdin(std::process::Stdio::null());
     assert_eq!(finish(command).ok(), "00000000\n");
 }
+
+#[test]
+fn the_verb_exec_has_an_affinity_of_its_own() {
+    need!(Root);
+    let rig = Rig::new();
+    rig.except("8.4.1", "exec = \"no-terminal\"");
+    let mut spec = rig.spec(&["wait"]);
+    spec["process"]["execCPUAffinity"] = json!({"initial": "0-1", "final": "0"});
+    let id = unique("affinity");
+    rig.create(&spec, &id).ok();
+    rig.call(&["start", &id]).ok();
+    let allowed = |text: &str| {
+        let line = text
+            .lines()
+            .find_map(|l| l.strip_prefix("Cpus_allowed_list:"));
+        line.unwrap().trim().to_string()
+    };
+    let first = std::fs::read_to_string(format!("/proc/{}/status", rig.pid(&id))).unwrap();
+    let own = std::fs::read_to_string("/proc/self/status").unwrap();
+    assert_eq!(
+        allowed(&first),
+        allowed(&own),
+        "the first process is not meant"
+    );
+    let ran = rig.call(&["exec", &id, "/payload", "cat", "/proc/self/status"]);
+    assert_eq!(allowed(ran.ok()), "0");
+    rig.call(&["delete", "--force", &id]).ok();
+}

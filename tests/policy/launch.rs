@@ -163,6 +163,7 @@ impl Launch {
             root: RootSource::Dir(HostPath::trusted("/srv/root")),
             spec: serde_json::from_value(self.spec.clone()).unwrap(),
             extras: self.extras.clone(),
+            hook_files: Default::default(),
             digest: "0".repeat(64),
         }
     }

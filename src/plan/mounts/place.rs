@@ -23,6 +23,13 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Whether something is mounted there, without a link on the way.
+    pub(super) fn has(&self, target: &GuestPath, is: fn(&What) -> bool) -> bool {
+        self.steps
+            .iter()
+            .any(|s| s.target == *target && is(&s.what))
+    }
+
     /// Who can do what only the host's rights allow.
     pub(super) fn privileged(&self) -> By {
         self.by
@@ -89,7 +96,7 @@ impl<'a> Builder<'a> {
                 Some(crate::survey::Source::Present(node)) if node.kind != Kind::Dir => Kind::File,
                 _ => Kind::Dir,
             },
-            What::EmptyFile | What::Sample => Kind::File,
+            What::EmptyFile | What::Sample | What::Console => Kind::File,
             _ => Kind::Dir,
         }
     }
@@ -138,6 +145,14 @@ impl<'a> Builder<'a> {
             Target::Missing => {
                 self.root.skeleton.hold(target, kind);
                 Ok(target.clone())
+            }
+            Target::Dangling { at } => {
+                no_kernel_place_through_a_link(target, &at, pointer)?;
+                if let Some(index) = self.owner(&at) {
+                    return self.place_in_step(index, &at, kind, pointer);
+                }
+                self.root.skeleton.hold(&at, kind);
+                Ok(at)
             }
             Target::Present { at, kind: found } => {
                 check_kind(target, kind, found, pointer)?;

@@ -261,6 +261,31 @@ fn dev(builder: &Builder<'_>, grant: &Grant, namespaces: &NamespacePlan) -> What
     }
 }
 
+/// The terminal is one of the container's devpts, and is on /dev/console too (runtime-spec, config.md, terminal).
+pub(super) fn console(builder: &mut Builder<'_>) -> Result<(), PlanError> {
+    let pts = GuestPath::root().join("dev/pts");
+    if !builder.has(&pts, |what| matches!(what, What::Devpts { .. })) {
+        return Err(PlanError::Value {
+            pointer: "/process/terminal".into(),
+            what: "a terminal needs a devpts file system at /dev/pts: add that mount".into(),
+        });
+    }
+    let attrs = Attrs {
+        readonly: false,
+        nodev: false,
+        ..Attrs::SEALED
+    };
+    let console = GuestPath::root().join("dev/console");
+    builder.add(
+        &console,
+        What::Console,
+        attrs,
+        By::Child,
+        "/process/terminal",
+    )?;
+    Ok(())
+}
+
 /// The unified tree, or a folder with one mount for each v1 hierarchy.
 fn cgroup(
     builder: &mut Builder<'_>,

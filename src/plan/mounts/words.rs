@@ -173,6 +173,8 @@ pub enum What {
         /// Group.
         gid: Option<u32>,
     },
+    /// The program's terminal, made by the child and bound there.
+    Console,
     /// Message queues.
     Mqueue,
     /// Kernel objects.

@@ -59,7 +59,7 @@ pub enum Ids {
 }
 
 /// One range of ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct IdMap {
     /// First id inside.
     pub inside: u32,

@@ -28,6 +28,8 @@ pub struct Process {
     pub rlimits: Vec<Rlimit>,
     /// A terminal, by exception only.
     pub terminal: Option<Terminal>,
+    /// Descriptors of the caller's that stay open.
+    pub descriptors: Vec<i32>,
 }
 
 /// Size of a terminal.
@@ -97,6 +99,33 @@ pub struct SeccompGrant {
     /// The request's own profile: it can only restrict further.
     #[serde(skip)]
     pub requested: Option<seccomp::Profile>,
+    /// How that profile is loaded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<FilterFlag>,
+    /// Who answers its calls with SCMP_ACT_NOTIFY.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listener: Option<Listener>,
+}
+
+/// Flags of seccomp(2) that change what a filter does to one thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FilterFlag {
+    /// What is not allowed is logged (Linux 4.14).
+    Log,
+    /// No mitigation of speculative store bypass comes with it (Linux 4.17).
+    SpecAllow,
+    /// A call that waits for the listener can be interrupted by fatal signals only (Linux 5.19).
+    WaitKillable,
+}
+
+/// An agent outside that decides on system calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Listener {
+    /// Its unix socket.
+    pub path: HostPath,
+    /// Passed on to it.
+    pub metadata: String,
 }
 
 /// Labels of Linux security modules, carried only where the module is active.
@@ -110,13 +139,57 @@ pub struct LsmLabels {
     pub mount: Option<String>,
 }
 
+/// The points of the lifecycle, in their order (runtime-spec, config.md, POSIX-platform Hooks).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HookPoint {
+    /// Namespaces stand, the root is not pivoted; the runtime's namespaces (deprecated, still in use).
+    Prestart,
+    /// The same, right after.
+    CreateRuntime,
+    /// The same moment, in the container's namespaces, the host's root still there.
+    CreateContainer,
+    /// At `start`, inside the container, in front of its program.
+    StartContainer,
+    /// After the program was executed; the runtime's namespaces.
+    Poststart,
+    /// After the container is gone; the runtime's namespaces.
+    Poststop,
+}
+
+impl HookPoint {
+    /// All of them, in order.
+    pub const ALL: [Self; 6] = [
+        Self::Prestart,
+        Self::CreateRuntime,
+        Self::CreateContainer,
+        Self::StartContainer,
+        Self::Poststart,
+        Self::Poststop,
+    ];
+
+    /// Its name in config.json.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prestart => "prestart",
+            Self::CreateRuntime => "createRuntime",
+            Self::CreateContainer => "createContainer",
+            Self::StartContainer => "startContainer",
+            Self::Poststart => "poststart",
+            Self::Poststop => "poststop",
+        }
+    }
+}
+
 /// A program that runs outside at a point of the lifecycle (policy decides which).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Hook {
-    /// The OCI point: "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop".
-    pub point: String,
-    /// Absolute path, owned by root.
+    /// When it runs, and in whose namespaces.
+    pub point: HookPoint,
+    /// Absolute path; inside the container for `startContainer`, on the host otherwise.
     pub path: HostPath,
+    /// The file that was judged, where the path is a link to a running program.
+    pub file: Option<HostPath>,
     /// argv.
     pub args: Vec<String>,
     /// Environment.

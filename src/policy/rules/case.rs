@@ -242,7 +242,7 @@ impl<'a> Case<'a> {
         // In a config.json the reader finds the pointer, unless a flag has written over it.
         let by_flag = |prefix: &str| match &self.bundle.extras.by_flag {
             None => true,
-            Some(given) => given.contains(&prefix),
+            Some(given) => given.iter().any(|g| g == prefix),
         };
         let flag = flag.filter(|(prefix, _)| by_flag(prefix));
         flag.map_or(pointer, |(_, flag)| flag).into()
@@ -286,6 +286,7 @@ fn nothing(bundle: &Bundle) -> Grant {
             oom_score_adj: None,
             rlimits: Vec::new(),
             terminal: None,
+            descriptors: Vec::new(),
         },
         execution: Execution::default(),
         exec: Exec::Once,
@@ -296,6 +297,8 @@ fn nothing(bundle: &Bundle) -> Grant {
             template: Some(Template::Default),
             groups: Vec::new(),
             requested: None,
+            flags: Vec::new(),
+            listener: None,
         },
         namespaces: Vec::new(),
         ids: Ids::Host,

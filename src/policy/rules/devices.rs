@@ -168,6 +168,21 @@ pub(super) fn access(case: &mut Case<'_>) {
         access: "rwm".into(),
     };
     case.grant.device_rules.insert(0, deny);
+    if case.grant.process.terminal.is_some() {
+        case.grant.device_rules.extend(terminals());
+    }
+}
+
+/// /dev/tty, /dev/pts/ptmx and the terminals of devpts: reached only through the container's own.
+fn terminals() -> impl Iterator<Item = DeviceRule> {
+    let all = [(5, Some(0)), (5, Some(2)), (136, None)];
+    all.into_iter().map(|(major, minor)| DeviceRule {
+        allow: true,
+        kind: 'c',
+        major: Some(major),
+        minor,
+        access: "rw".into(),
+    })
 }
 
 fn is_node_rule(rule: &LinuxDeviceCgroup) -> bool {

@@ -71,6 +71,7 @@ const RULES: &[Rule] = &[
     rule(&[S8_5_3, S8_4_1, S8_4_7], process::program),
     rule(&[S8_2_2], env::variables),
     rule(&[S8_4_1], process::terminal),
+    rule(&[S8_1_3], process::descriptors),
     rule(&[S8_4_1, S8_4_13], process::exec_verb),
     rule(&[S8_3_7], process::privileges),
     rule(&[S8_1_5, S8_4_4, S8_4_6], capabilities::sets),

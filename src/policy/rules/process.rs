@@ -2,6 +2,7 @@
 
 use super::case::Case;
 use super::strings::shorten;
+use crate::bundle::DescriptorKind;
 use crate::controls::ControlId;
 use crate::paths::GuestPath;
 use crate::policy::{ExecVerb, Terminal};
@@ -211,6 +212,49 @@ pub(super) fn privileges(case: &mut Case<'_>) {
             "/process/noNewPrivileges",
             "false",
             "true",
+        );
+    }
+}
+
+/// Descriptors of the caller's: only under compat, and a folder never.
+pub(super) fn descriptors(case: &mut Case<'_>) {
+    let asked = case.bundle.extras.descriptors.clone();
+    let (activated, preserved) = asked.split_at(case.bundle.extras.listen_fds.min(asked.len()));
+    for (number, kind) in &asked {
+        if *kind == DescriptorKind::Dir {
+            case.refuse(
+                ControlId::S8_1_3,
+                "--preserve-fds",
+                format!("descriptor {number}, a folder of the host"),
+                "a folder leads out of the container: close it",
+            );
+        }
+    }
+    if case.compat() {
+        case.grant.process.descriptors = asked.iter().map(|(number, _)| *number).collect();
+        if !activated.is_empty() {
+            let count = format!("LISTEN_FDS={}", activated.len());
+            case.grant
+                .process
+                .env
+                .extend([count, "LISTEN_PID=1".into()]);
+        }
+        return;
+    }
+    if !activated.is_empty() {
+        case.cut(
+            ControlId::S8_1_3,
+            "LISTEN_FDS",
+            format!("{} sockets of the caller's", activated.len()),
+            "none",
+        );
+    }
+    if !preserved.is_empty() {
+        case.refuse(
+            ControlId::S8_1_3,
+            "--preserve-fds",
+            format!("{} descriptors of the host", preserved.len()),
+            "no descriptor of the host may enter the container: only the template compat hands any on; leave the option out",
         );
     }
 }

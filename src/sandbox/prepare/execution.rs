@@ -1,6 +1,6 @@
 //! Scheduling, I/O class, memory nodes and personality as the kernel's numbers.
 
-use crate::plan::execution::{ClassesBy, ExecutionPlan, NODE_WORDS};
+use crate::plan::execution::{CPU_WORDS, ClassesBy, ExecutionPlan, NODE_WORDS, cpu_mask};
 use crate::sys::schedule::{self, SchedAttr};
 use nix::errno::Errno;
 
@@ -16,6 +16,8 @@ pub(in crate::sandbox) struct OwnExecution {
     pub(in crate::sandbox) personality: u32,
     pub(in crate::sandbox) memory: Option<(i32, [u64; NODE_WORDS])>,
     pub(in crate::sandbox) classes: Classes,
+    /// Before the cgroup is entered, and after.
+    pub(in crate::sandbox) cpus: [Option<[u64; CPU_WORDS]>; 2],
 }
 
 impl Classes {
@@ -59,6 +61,8 @@ pub(super) fn split(plan: &ExecutionPlan) -> (OwnExecution, Classes) {
         personality: plan.personality.number(),
         memory,
         classes: own,
+        cpus: [&plan.affinity.initial, &plan.affinity.last]
+            .map(|list| list.as_deref().map(cpu_mask)),
     };
     (own, outside)
 }

@@ -22,6 +22,13 @@ pub(in crate::sandbox) enum Maps {
     Joined,
 }
 
+/// Every kind of namespace that the child has for itself or with others, but not with the launcher.
+pub(super) fn kinds_apart(plan: &Plan) -> i32 {
+    let joined = plan.namespaces.joined.iter().map(|(kind, _)| kind);
+    let kinds = plan.namespaces.new.iter().chain(joined);
+    kinds.map(|kind| flag_of(*kind)).fold(0, |a, b| a | b)
+}
+
 pub(super) fn clone_flags(plan: &Plan) -> u64 {
     // The cgroup namespace is made once the child is in its cgroup: that is its root.
     let shifted = !plan.execution.clock_offsets.is_empty();

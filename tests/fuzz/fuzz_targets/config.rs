@@ -44,7 +44,8 @@ libfuzzer_sys::fuzz_target!(|text: &[u8]| {
         root: RootSource::Dir(HostPath::trusted("/srv/root")),
         spec,
         extras: Extras::default(),
-        digest: String::new(),
+        hook_files: Default::default(),
+            digest: String::new(),
     };
     if let Decision::Granted(grant) = decide(&bundle, &POLICY, &host()) {
         assert!(grant.capabilities.bounding.is_empty() && grant.root.readonly);

@@ -27,6 +27,7 @@ impl Compiler<'_> {
                 self.push(By::Child, &label, Op::ReadOnly { target, attr: only });
                 return Ok(());
             }
+            What::Console => return Ok(()), // the child's own step, once the terminal is made
             What::EmptyFile => return self.empty(EMPTY_FILE.into(), target, &label),
             What::EmptyDir { holds } if holds.is_empty() => {
                 return self.empty(EMPTY_DIR.into(), target, &label);
@@ -261,7 +262,7 @@ impl Compiler<'_> {
             } => {
                 self.secrets(step, slot, label, files, (*uid, *gid), *noswap)?;
             }
-            What::EmptyFile | What::Mask | What::ReadOnly => {}
+            What::Console | What::EmptyFile | What::Mask | What::ReadOnly => {}
         }
         Ok(())
     }

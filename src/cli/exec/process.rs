@@ -1,0 +1,126 @@
+//! The process that `exec` is asked for, from a file and from flags. Reads and joins; permits nothing.
+
+use super::ExecArgs;
+use crate::bundle::{Bundle, MAX_CONFIG};
+use crate::report::Failure;
+use oci_spec::runtime::{Capability, LinuxCapabilitiesBuilder, Process};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// The process that is asked for: the file's, or the container's own with other arguments; flags over both.
+pub(super) fn process(args: &ExecArgs, bundle: &Bundle) -> Result<Process, Failure> {
+    let own = bundle.spec.process().clone().unwrap_or_default();
+    let mut process = match &args.process {
+        Some(path) => {
+            let mut asked = read(path)?;
+            // What a process of its own need not repeat.
+            if asked.rlimits().as_ref().is_none_or(Vec::is_empty) {
+                asked.set_rlimits(own.rlimits().clone());
+            }
+            if asked.oom_score_adj().is_none() {
+                asked.set_oom_score_adj(own.oom_score_adj());
+            }
+            if asked.apparmor_profile().is_none() {
+                asked.set_apparmor_profile(own.apparmor_profile().clone());
+            }
+            if asked.selinux_label().is_none() {
+                asked.set_selinux_label(own.selinux_label().clone());
+            }
+            asked
+        }
+        None => {
+            let mut process = own;
+            process.set_args(None);
+            process.set_terminal(Some(false)).set_console_size(None);
+            process
+        }
+    };
+    if !args.args.is_empty() {
+        process.set_args(Some(args.args.clone()));
+    }
+    if process.args().as_ref().is_none_or(Vec::is_empty) {
+        return Err(Failure::exec(
+            "no program: give --process FILE, or PROGRAM ARGS after the id",
+        ));
+    }
+    if args.tty {
+        process.set_terminal(Some(true));
+    }
+    if let Some((uid, gid)) = args.user {
+        process.user_mut().set_uid(uid).set_gid(gid);
+    }
+    if !args.additional_gids.is_empty() {
+        let mut gids = process.user().additional_gids().clone().unwrap_or_default();
+        gids.extend(&args.additional_gids);
+        process.user_mut().set_additional_gids(Some(gids));
+    }
+    if let Some(cwd) = &args.cwd {
+        process.set_cwd(cwd.clone());
+    }
+    if !args.env.is_empty() {
+        let mut env = process.env().clone().unwrap_or_default();
+        env.extend(args.env.iter().cloned());
+        process.set_env(Some(env));
+    }
+    if !args.cap.is_empty() {
+        add_capabilities(&mut process, &args.cap)?;
+    }
+    if let Some(profile) = &args.apparmor {
+        process.set_apparmor_profile(Some(profile.clone()));
+    }
+    if let Some(label) = &args.process_label {
+        process.set_selinux_label(Some(label.clone()));
+    }
+    if process.terminal() != Some(true) && args.console_socket.is_some() {
+        return Err(Failure::exec(
+            "--console-socket without process.terminal: nothing would be sent to it",
+        ));
+    }
+    Ok(process)
+}
+
+fn read(path: &Path) -> Result<Process, Failure> {
+    let failed =
+        |why: String| Failure::exec(format!("can't read the process {}: {why}", path.display()));
+    let mut text = Vec::new();
+    // A FIFO in the file's place must not block us.
+    std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
+        .and_then(|file| file.take(MAX_CONFIG + 1).read_to_end(&mut text))
+        .map_err(|e| failed(e.to_string()))?;
+    if text.len() as u64 > MAX_CONFIG {
+        return Err(failed(format!("it may have at most {MAX_CONFIG} bytes")));
+    }
+    serde_json::from_slice(&text).map_err(|e| failed(e.to_string()))
+}
+
+fn add_capabilities(process: &mut Process, names: &[String]) -> Result<(), Failure> {
+    let mut added = Vec::new();
+    for name in names {
+        let cap: Capability = serde_json::from_value(name.as_str().into())
+            .map_err(|_| Failure::exec(format!("--cap {name:?}: no such capability")))?;
+        added.push(cap);
+    }
+    let own = process.capabilities().clone().unwrap_or_default();
+    let with = |set: &Option<oci_spec::runtime::Capabilities>| {
+        let mut set = set.clone().unwrap_or_default();
+        set.extend(added.iter().copied());
+        set
+    };
+    let mut builder = LinuxCapabilitiesBuilder::default()
+        .bounding(with(own.bounding()))
+        .effective(with(own.effective()))
+        .permitted(with(own.permitted()));
+    if let Some(set) = own.inheritable() {
+        builder = builder.inheritable(set.clone());
+    }
+    if let Some(set) = own.ambient() {
+        builder = builder.ambient(set.clone());
+    }
+    let all = builder.build().map_err(|e| Failure::exec(e.to_string()))?;
+    process.set_capabilities(Some(all));
+    Ok(())
+}
