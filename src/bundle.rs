@@ -65,6 +65,10 @@ pub struct Extras {
     pub systemd_cgroup: bool,
     /// A size for io, bytes a second (`--io`).
     pub io_bps: Option<u64>,
+    /// What the flags of a command line set, as JSON pointers, where the rest comes from a config.json;
+    /// `None`: there is none, all is from flags.
+    #[serde(default)]
+    pub by_flag: Option<Vec<String>>,
     /// Open descriptors that are to be handed on (`--preserve-fds`), and what they are.
     pub descriptors: Vec<(i32, DescriptorKind)>,
     /// How many of them, the first ones, come from socket activation (LISTEN_FDS).

@@ -3,10 +3,12 @@
 //! [`Host::probe`] does the reading; nothing here decides anything. Called once, early in every verb that plans.
 
 mod cgroups;
+mod delegated;
 mod disk;
 mod mountinfo;
 mod probe;
 
+pub use delegated::Delegated;
 pub use disk::disk_behind;
 pub use probe::HostError;
 
@@ -36,6 +38,8 @@ pub struct Host {
     pub cgroups: CgroupLayout,
     /// Ranges of ids that others use (/etc/subuid, /etc/subgid): (first, count).
     pub taken_ids: Vec<(u32, u32)>,
+    /// Ids that an ordinary caller may map.
+    pub delegated: Delegated,
     /// Mount points of the host that matter to `--rootfs /`.
     pub submounts: Vec<HostPath>,
     /// Linux security modules in use, in order; empty when the list can't be read.
@@ -75,6 +79,14 @@ pub struct CgroupLayout {
     pub v1: Vec<V1Hierarchy>,
     /// The v2 hierarchy.
     pub v2: Option<V2Hierarchy>,
+}
+
+impl CgroupLayout {
+    /// Whether this controller is on a v1 hierarchy.
+    pub fn has_v1(&self, controller: &str) -> bool {
+        let mut all = self.v1.iter().flat_map(|h| &h.controllers);
+        all.any(|c| c == controller)
+    }
 }
 
 /// One v1 hierarchy.

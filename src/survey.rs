@@ -4,7 +4,7 @@
 //! Called once between `policy::decide` and `plan::plan`, which then needs no look of its own.
 
 use crate::paths::{GuestPath, HostPath};
-use crate::policy::{Grant, MountSource, RootSource};
+use crate::policy::{Grant, MountSource, NamespaceKind, RootSource};
 use crate::sys::fs::{Resolve, fs_magic, open_in_root};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -14,8 +14,10 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+pub use ids::IdMaps;
 pub use program::{Program, ProgramError, Shape};
 
+mod ids;
 mod link;
 mod program;
 
@@ -32,6 +34,8 @@ pub struct Survey {
     pub program: Result<Program, ProgramError>,
     /// Folders of the host's root that a service has no business in (only for `--rootfs /`).
     pub hidden: Vec<(GuestPath, Kind)>,
+    /// Id maps of the user namespace to be joined, or why they can't be told.
+    pub joined_ids: Option<Result<IdMaps, String>>,
     /// Whole disks behind the root and the writable sources: (major, minor).
     pub disks: Vec<(u32, u32)>,
 }
@@ -254,6 +258,9 @@ impl Survey {
         for secret in &grant.secrets {
             sources.insert(secret.source.clone(), source(&secret.source));
         }
+        let joined = |n: &&crate::policy::Namespace| n.kind == NamespaceKind::User;
+        let joined = grant.namespaces.iter().find(joined);
+        let joined_ids = joined.and_then(|n| n.join.as_ref()).map(ids::of_namespace);
         let disks = disks(root.as_ref(), &sources);
         let program = program::find(grant, &view, &hidden);
         Ok(Self {
@@ -262,6 +269,7 @@ impl Survey {
             sources,
             program,
             hidden,
+            joined_ids,
             disks,
         })
     }

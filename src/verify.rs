@@ -3,6 +3,7 @@
 //! Looks only at what the kernel says (/proc/PID, cgroup files), never at what the child claims. Any difference
 //! ends the launch. Landlock and MDWE have no file to read: they rest on the answers of their system calls.
 
+mod execution;
 mod joined;
 mod mounts;
 
@@ -74,6 +75,7 @@ pub fn observe(plan: &Plan, pid: i32, cgroup: &Cgroup) -> Result<Verification, V
     checker.status()?;
     checker.namespaces()?;
     checker.limits()?;
+    checker.execution()?;
     checker.descriptors()?;
     let mountinfo = checker.read("mountinfo")?;
     mounts::check(plan, &mountinfo, &mut checker.out);
@@ -154,6 +156,10 @@ impl Checker<'_> {
                 field("Seccomp_filters"),
             );
         }
+        // What the launcher blocks or ignores would outlive the exec: a service that can't be told to end.
+        for mask in ["SigBlk", "SigIgn"] {
+            out.same(ControlId::S8_4_13, mask, "0000000000000000", field(mask));
+        }
         out.same(ControlId::S8_5_2, "Threads", "1", field("Threads"));
         out.same(ControlId::S8_4_13, "TracerPid", "0", field("TracerPid"));
         let sets = &self.plan.capabilities.sets;
@@ -203,6 +209,23 @@ impl Checker<'_> {
                 &asked,
                 &theirs,
             );
+        }
+        if !self.plan.network.devices.is_empty() {
+            let table = self.read("net/dev")?;
+            let there = |name: &str| {
+                table
+                    .lines()
+                    .any(|l| l.trim().split(':').next() == Some(name))
+            };
+            for device in &self.plan.network.devices {
+                let found = if there(&device.inside) {
+                    "inside"
+                } else {
+                    "not inside"
+                };
+                let what = format!("interface {}", device.inside);
+                self.same(ControlId::S8_4_4, &what, "inside", found);
+            }
         }
         if let Some(user) = &self.plan.namespaces.user {
             for (file, map) in [("uid_map", &user.uids), ("gid_map", &user.gids)] {
@@ -263,7 +286,8 @@ impl Checker<'_> {
 
     /// Only 0, 1, 2 and what was granted may survive exec (CVE-2024-21626).
     fn descriptors(&mut self) -> Result<(), VerifyError> {
-        let path = format!("/proc/{}/fd", self.pid);
+        // Not fd/, which opens to the owner alone: an ordinary user's child has ids of the user's ranges.
+        let path = format!("/proc/{}/fdinfo", self.pid);
         let entries = fs::read_dir(&path).map_err(|why| VerifyError::Read { path, why })?;
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();

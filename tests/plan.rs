@@ -63,6 +63,7 @@ fn host(kernel: (u32, u32), landlock_abi: u32, cgroups: CgroupLayout) -> Host {
         may_raise_limits: true,
         cgroups,
         taken_ids: vec![(100_000, 65_536)],
+        delegated: Default::default(),
         submounts: Vec::new(),
         lsm: Vec::new(),
         now: 1_795_320_000,

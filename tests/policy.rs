@@ -14,6 +14,8 @@ mod invented;
 mod launch;
 #[path = "policy/loosenings.rs"]
 mod loosenings;
+#[path = "policy/rows.rs"]
+mod rows;
 #[path = "policy/standalone.rs"]
 mod standalone;
 

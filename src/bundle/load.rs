@@ -149,6 +149,8 @@ fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
 
 /// Parses a config; the error is (JSON pointer, what).
 pub fn parse(text: &[u8]) -> Result<Spec, (String, String)> {
+    let respelled = respelled(text);
+    let text = respelled.as_deref().unwrap_or(text);
     serde_json::from_slice(text).map_err(|error| {
         let mut pointer = super::pointer::at(text, error.line(), error.column());
         // A hostile file can nest a hundred thousand deep in a field that nobody reads.
@@ -158,6 +160,29 @@ pub fn parse(text: &[u8]) -> Result<Spec, (String, String)> {
         }
         (pointer, error.to_string())
     })
+}
+
+/// Two scheduler flags have other names in oci-spec 0.10 than in runtime-spec.
+const FLAG_NAMES: [(&str, &str); 2] = [
+    ("SCHED_FLAG_RESET_ON_FORK", "SCHED_RESET_ON_FORK"),
+    ("SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_D_L_OVERRUN"),
+];
+
+/// The text with the names that oci-spec reads; `None` where it has none of the others.
+fn respelled(text: &[u8]) -> Option<Vec<u8>> {
+    let has = |name: &str| text.windows(name.len()).any(|w| w == name.as_bytes());
+    if !FLAG_NAMES.iter().any(|(spec, _)| has(spec)) {
+        return None;
+    }
+    let mut value: serde_json::Value = serde_json::from_slice(text).ok()?;
+    let flags = value.pointer_mut("/process/scheduler/flags")?;
+    for flag in flags.as_array_mut()? {
+        let known = FLAG_NAMES.iter().find(|(spec, _)| flag == spec);
+        if let Some((_, name)) = known {
+            *flag = (*name).into();
+        }
+    }
+    serde_json::to_vec(&value).ok()
 }
 
 /// runtime-spec 1.x, with or without a pre-release suffix.

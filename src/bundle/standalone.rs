@@ -52,6 +52,10 @@ impl Bundle {
             idmapped: request.volumes.iter().map(|v| v.target.clone()).collect(),
             systemd_cgroup: false,
             io_bps: request.io,
+            by_flag: match request.source {
+                Source::Bundle(_) => Some(flagged(request)),
+                _ => None,
+            },
             ..Extras::default()
         };
         let (mut spec, root) = match &request.source {
@@ -84,6 +88,22 @@ impl Bundle {
             digest: crate::digest::sha256_hex(&text),
         })
     }
+}
+
+/// What the flags given set, as pointers.
+fn flagged(request: &RunRequest) -> Vec<String> {
+    let all = [
+        ("/linux/resources/memory", request.memory.is_some()),
+        ("/linux/resources/cpu", request.cpus.is_some()),
+        ("/linux/resources/pids", request.pids.is_some()),
+        ("/process/rlimits", request.nofile.is_some()),
+        ("/process/user", request.user.is_some()),
+        ("/process/env", !request.env.is_empty()),
+        ("/process/args", !request.args.is_empty()),
+        ("/process/cwd", request.workdir.is_some()),
+    ];
+    let given = all.into_iter().filter(|(_, given)| *given);
+    given.map(|(pointer, _)| pointer.to_string()).collect()
 }
 
 fn root_of(source: &Source) -> RootSource {

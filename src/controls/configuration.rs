@@ -55,7 +55,7 @@ pub(super) const CONTROLS: &[Control] = &[
         nist: &["4.4.2"],
         cis: &[],
         pss: &["Capabilities"],
-        loosenings: &[],
+        loosenings: &[L::NetDevices],
     },
     Control {
         id: S8_4_5,

@@ -34,6 +34,10 @@ pub enum Loosening {
     Ambient,
     /// Limits above the ceiling.
     Limits,
+    /// Real-time scheduling and negative nice values.
+    Realtime,
+    /// Named network interfaces of the host, moved into the container.
+    NetDevices,
     /// Namespaces of the host, or joined at other paths.
     Namespaces,
     /// TCP ports without limit.
@@ -76,6 +80,8 @@ impl Loosening {
         Loosening::Capabilities,
         Loosening::Ambient,
         Loosening::Limits,
+        Loosening::Realtime,
+        Loosening::NetDevices,
         Loosening::Namespaces,
         Loosening::PortsAny,
         Loosening::MaxPorts,
@@ -106,6 +112,8 @@ impl Loosening {
             Loosening::Capabilities => "capabilities",
             Loosening::Ambient => "ambient",
             Loosening::Limits => "limits",
+            Loosening::Realtime => "realtime",
+            Loosening::NetDevices => "net_devices",
             Loosening::Namespaces => "namespaces",
             Loosening::PortsAny => "ports_any",
             Loosening::MaxPorts => "max_ports",

@@ -60,7 +60,7 @@ pub(super) const CONTROLS: &[Control] = &[
         nist: &["4.4.3"],
         cis: &["5.11", "5.12", "5.19", "5.22", "5.25", "5.29"],
         pss: &["Seccomp"],
-        loosenings: &[L::Limits, L::Degraded],
+        loosenings: &[L::Limits, L::Realtime, L::Degraded],
     },
     Control {
         id: S8_1_5,

@@ -3,7 +3,7 @@
 //! The parsers are pure functions beside it; what may be absent is read as "none".
 
 use super::cgroups::{V2Facts, layout, place_v2};
-use super::{CallerIds, CgroupLayout, Host, Privilege, mountinfo};
+use super::{CallerIds, CgroupLayout, Delegated, Host, Privilege, mountinfo};
 use crate::paths::HostPath;
 use crate::sys::fs::read_kernel_file;
 use crate::sys::landlock;
@@ -65,22 +65,29 @@ impl Host {
         // Absent when the kernel has no cgroups at all.
         let own = read_optional("/proc/self/cgroup");
         let release = release()?;
+        let (subuid, subgid) = (read_optional("/etc/subuid"), read_optional("/etc/subgid"));
+        let caller = CallerIds {
+            real_uid: nix::unistd::getuid().as_raw(),
+            uid: geteuid().as_raw(),
+            gid: getegid().as_raw(),
+            login: login(&read_optional("/proc/self/loginuid")),
+        };
+        let delegated = match privilege {
+            Privilege::Root => Delegated::default(),
+            Privilege::User => Delegated::find(caller.uid, &subuid, &subgid),
+        };
         Ok(Host {
             kernel: numbers(&release),
             release,
             landlock_abi: landlock::abi().unwrap_or(0),
             privilege,
-            caller: CallerIds {
-                real_uid: nix::unistd::getuid().as_raw(),
-                uid: geteuid().as_raw(),
-                gid: getegid().as_raw(),
-                login: login(&read_optional("/proc/self/loginuid")),
-            },
+            caller,
             bounding,
             rlimits: rlimits()?,
             may_raise_limits: has(CAP_SYS_RESOURCE) && initial,
             cgroups: cgroups(&mounts, &own, privilege),
-            taken_ids: taken_ids(&[read_optional("/etc/subuid"), read_optional("/etc/subgid")]),
+            taken_ids: taken_ids(&[subuid, subgid]),
+            delegated,
             submounts: submounts(&mounts),
             lsm: lsm(&read_optional("/sys/kernel/security/lsm")),
             now: SystemTime::now()

@@ -8,7 +8,7 @@ use super::mounts::{By, MountPlan, RootFrom, RootPlan, Skeleton};
 use super::namespaces::{NamespacePlan, UserMap};
 use super::network::{Loopback, NetworkPlan};
 use super::process::{self, Dumpable, ParentDeath, Stdio};
-use super::{Plan, PlanError, capabilities, hold, limits, seccomp, unsupported};
+use super::{Plan, PlanError, capabilities, execution, hold, limits, seccomp, unsupported};
 use crate::host::Host;
 use crate::policy::{Grant, Propagation};
 use crate::survey::Program;
@@ -74,6 +74,7 @@ pub fn joined(
         template: grant.template,
         landlock: inside.landlock.for_process(&process),
         process,
+        execution: execution::newcomer(grant, host)?,
         namespaces,
         mounts: MountPlan {
             root: RootPlan {
@@ -90,6 +91,7 @@ pub fn joined(
         seccomp,
         limits: limits::LimitPlan::default(),
         network: NetworkPlan {
+            devices: Vec::new(),
             loopback: Loopback::AsJoined,
             ports: grant.ports.clone(),
             sysctl: Vec::new(),

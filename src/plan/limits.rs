@@ -4,6 +4,7 @@
 //! carries it out line by line, `verify` compares with [`LimitPlan::expected`], the `plan` screen prints it.
 
 mod filter;
+mod lesser;
 mod place;
 mod program;
 mod units;

@@ -4,7 +4,9 @@
 //! (one screen, each line with the controls it serves) or given as JSON. `plan` and `run` use the same value.
 
 pub mod capabilities;
+pub mod execution;
 pub mod hooks;
+pub mod ids;
 pub mod joined;
 pub mod landlock;
 pub mod limits;
@@ -19,9 +21,9 @@ mod screen;
 use crate::controls::ControlId;
 use crate::host::Host;
 // What later stages need of the grant's words: they name the plan alone.
-pub use crate::policy::{Atime, Exec, HookPoint, IdMap, NamespaceKind, Propagation};
+pub use crate::policy::{Atime, Exec, HookPoint, IdMap, NamespaceKind, Propagation, Translation};
 
-use crate::policy::{Caller, Clamp, Grant, Ids, Template, Waiver};
+use crate::policy::{Caller, Clamp, Grant, Template, Waiver};
 use crate::survey::{ProgramError, Survey};
 use serde::Serialize;
 
@@ -37,6 +39,8 @@ pub struct Plan {
     pub template: Template,
     /// Program, arguments, ids, resource limits, marks.
     pub process: process::ProcessPlan,
+    /// Scheduling, memory nodes, personality, clocks.
+    pub execution: execution::ExecutionPlan,
     /// Namespaces and id maps.
     pub namespaces: namespaces::NamespacePlan,
     /// Root and mounts.
@@ -153,19 +157,21 @@ pub fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Plan, PlanErr
     unsupported(grant, host)?;
     let mut lacks = Vec::new();
     let program = survey.program.clone()?;
-    let namespaces = namespaces::plan(grant, host, &mut lacks);
+    let execution = execution::plan(grant, host)?;
+    let namespaces = namespaces::plan(grant, host, survey, &mut lacks)?;
     let mounts = mounts::plan(grant, host, survey, &namespaces, &program, &mut lacks)?;
     let process = process::plan(grant, host, &namespaces, program, &mut lacks)?;
     let seccomp = seccomp::plan(grant, host, process.exec_fd, &mut lacks)?;
     let landlock = landlock::plan(grant, host, &mounts, &process, &mut lacks);
     let limits = limit_plan(grant, host, &mounts, &mut lacks)?;
-    let network = network::plan(grant, host, &namespaces, &mut lacks);
+    let network = network::plan(grant, host, &namespaces, &mut lacks)?;
     hold(grant, &lacks)?;
     Ok(Plan {
         name: grant.name.clone(),
         caller: grant.caller,
         template: grant.template,
         process,
+        execution,
         namespaces,
         mounts,
         capabilities: capabilities::plan(grant),
@@ -194,16 +200,6 @@ fn unsupported(grant: &Grant, host: &Host) -> Result<(), PlanError> {
             host.release
         );
         return refuse("the kernel", what);
-    }
-    let by_path = |kind| {
-        grant
-            .namespaces
-            .iter()
-            .any(|n| n.kind == kind && n.join.is_some())
-    };
-    if grant.ids == Ids::Joined || by_path(NamespaceKind::User) || by_path(NamespaceKind::Mount) {
-        let what = "joining a user or mount namespace is not supported: leave its path out".into();
-        return refuse("/linux/namespaces", what);
     }
     let labels = [
         ("/process/selinuxLabel", &grant.lsm.selinux),
@@ -271,6 +267,7 @@ impl Plan {
     /// The lines of the screen, one family after the other.
     pub fn lines(&self) -> Vec<Line> {
         let mut out = self.process.lines();
+        out.extend(self.execution.lines());
         out.extend(self.namespaces.lines());
         out.extend(self.mounts.lines());
         out.extend(self.capabilities.lines());

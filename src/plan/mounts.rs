@@ -12,7 +12,7 @@ use super::{Lack, Line, PlanError, Weight};
 use crate::controls::ControlId;
 use crate::host::{Host, Privilege};
 use crate::paths::HostPath;
-use crate::policy::{Grant, Propagation, RootSource};
+use crate::policy::{Grant, Propagation, RootSource, Translation};
 use crate::survey::{Program, Survey};
 use place::Builder;
 pub use words::*;
@@ -115,6 +115,11 @@ const IDMAP_SINCE: [(i64, (u32, u32)); 9] = [
     (0x00C3_6400, (6, 7)),  // ceph
 ];
 
+fn knows_idmap(magic: i64, host: &Host) -> bool {
+    let mut all = IDMAP_SINCE.iter();
+    all.any(|(m, since)| *m == magic && host.kernel >= *since)
+}
+
 fn can_idmap(
     magic: i64,
     host: &Host,
@@ -126,9 +131,7 @@ fn can_idmap(
     if namespaces.user.is_none() || by == By::Child {
         return false;
     }
-    let can = IDMAP_SINCE
-        .iter()
-        .any(|(m, since)| *m == magic && host.kernel >= *since);
+    let can = knows_idmap(magic, host);
     if !can {
         lacks.push(Lack {
             control: ControlId::S8_5_1,
@@ -189,9 +192,13 @@ impl MountPlan {
 impl Step {
     fn line(&self) -> Line {
         let what = match &self.what {
-            What::Bind { path, idmap, .. } => {
-                format!("{path}{}", if *idmap { " (ids mapped)" } else { "" })
-            }
+            What::Bind { path, ids, .. } => match ids {
+                Translation::None => path.to_string(),
+                Translation::Container => format!("{path} (ids mapped)"),
+                Translation::Own { uids, .. } => {
+                    format!("{path} (ids mapped {})", super::ids::text(uids))
+                }
+            },
             What::Sample => "the sample service".into(),
             What::Tmpfs { size, .. } => format!("tmpfs {}", super::limits::bytes(*size)),
             What::Proc {

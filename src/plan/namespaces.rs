@@ -1,16 +1,14 @@
 //! Namespaces: which are new, which are joined, and how ids map. Pure.
 
-use super::{Lack, Line, Weight};
+use super::{Lack, Line, PlanError};
 use crate::controls::ControlId;
 use crate::host::{Host, Privilege};
 use crate::paths::HostPath;
-use crate::policy::{Grant, IdMap, Ids, NamespaceKind};
-use serde::{Deserialize, Serialize};
+use crate::policy::{Grant, IdMap, NamespaceKind};
+use crate::survey::Survey;
+use serde::Serialize;
 
-/// The range that systemd-nspawn and we pick from (Linux UID ranges, systemd.io/UIDS-GIDS).
-const RANGE_FIRST: u32 = 524_288;
-const RANGE_LAST: u32 = 1_879_048_191;
-const RANGE_SIZE: u32 = 65_536;
+pub use super::ids::{MapWriter, UserMap};
 
 /// Namespaces of the container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -27,124 +25,41 @@ pub struct NamespacePlan {
     pub domainname: Option<String>,
 }
 
-/// Id maps.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UserMap {
-    /// Lines of uid_map.
-    pub uids: Vec<IdMap>,
-    /// Lines of gid_map.
-    pub gids: Vec<IdMap>,
-    /// How they are written.
-    pub by: MapWriter,
-    /// First id of a range that was picked for this container alone.
-    pub range: Option<u32>,
-}
-
-/// Who may write the maps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MapWriter {
-    /// The launcher, privileged.
-    Launcher,
-    /// The launcher, unprivileged: its own id only, setgroups denied.
-    OwnId,
-}
-
-pub(super) fn plan(grant: &Grant, host: &Host, lacks: &mut Vec<Lack>) -> NamespacePlan {
-    let user = user_map(grant, host, lacks);
+pub(super) fn plan(
+    grant: &Grant,
+    host: &Host,
+    survey: &Survey,
+    lacks: &mut Vec<Lack>,
+) -> Result<NamespacePlan, PlanError> {
+    let user = super::ids::user_map(grant, host, survey, lacks)?;
     let mut new: Vec<NamespaceKind> = grant
         .namespaces
         .iter()
         .filter(|n| n.join.is_none() && n.kind != NamespaceKind::User)
         .map(|n| n.kind)
         .collect();
-    if user.is_some() {
+    if user.as_ref().is_some_and(|u| u.by != MapWriter::Joined) {
         new.push(NamespaceKind::User);
     }
     new.sort();
-    let joined = grant
+    let mut joined: Vec<(NamespaceKind, HostPath)> = grant
         .namespaces
         .iter()
         .filter_map(|n| n.join.clone().map(|path| (n.kind, path)))
         .collect();
+    // In a user namespace the host's root has no rights on what lies outside, so it goes in last; an ordinary user
+    // gets rights on the others only by going in first.
+    if host.privilege == Privilege::Root {
+        joined.sort_by_key(|(kind, _)| *kind == NamespaceKind::User);
+    }
     let own_uts = new.contains(&NamespaceKind::Uts);
-    NamespacePlan {
+    Ok(NamespacePlan {
         hostname: own_uts.then(|| grant.hostname.clone().unwrap_or_else(|| grant.name.clone())),
         domainname: grant.domainname.clone().filter(|_| own_uts),
         new,
         joined,
         user,
-    }
-}
-
-fn user_map(grant: &Grant, host: &Host, lacks: &mut Vec<Lack>) -> Option<UserMap> {
-    if host.privilege == Privilege::User {
-        return Some(own_id_only(grant, host, lacks));
-    }
-    match &grant.ids {
-        Ids::OwnRange => {
-            let first = pick_range(&grant.name, &host.taken_ids);
-            let map = vec![IdMap {
-                inside: 0,
-                outside: first,
-                count: RANGE_SIZE,
-            }];
-            Some(UserMap {
-                uids: map.clone(),
-                gids: map,
-                by: MapWriter::Launcher,
-                range: Some(first),
-            })
-        }
-        Ids::Mapped { uids, gids } => Some(UserMap {
-            uids: uids.clone(),
-            gids: gids.clone(),
-            by: MapWriter::Launcher,
-            range: None,
-        }),
-        Ids::Host | Ids::Joined => None,
-    }
-}
-
-fn own_id_only(grant: &Grant, host: &Host, lacks: &mut Vec<Lack>) -> UserMap {
-    lacks.push(Lack {
-        control: ControlId::S8_5_1,
-        what: "an ordinary user can map only the own id".into(),
-        lost: "the service has the caller's rights on files that the container shows".into(),
-        weight: Weight::Covered,
-    });
-    let one = |inside, outside| {
-        vec![IdMap {
-            inside,
-            outside,
-            count: 1,
-        }]
-    };
-    UserMap {
-        uids: one(grant.process.uid, host.caller.uid),
-        gids: one(grant.process.gid, host.caller.gid),
-        by: MapWriter::OwnId,
-        range: None,
-    }
-}
-
-/// A range of 65536 ids, found by the name's hash as systemd-nspawn does, then the next that nobody has.
-fn pick_range(name: &str, taken: &[(u32, u32)]) -> u32 {
-    let slots = (RANGE_LAST - RANGE_FIRST) / RANGE_SIZE;
-    // FNV-1a: any spread will do, collisions are stepped over.
-    let hash = name.bytes().fold(0x811c_9dc5_u32, |h, b| {
-        (h ^ u32::from(b)).wrapping_mul(0x0100_0193)
-    });
-    let free = |first: &u32| {
-        let (from, to) = (u64::from(*first), u64::from(*first) + u64::from(RANGE_SIZE));
-        !taken
-            .iter()
-            .any(|(t, n)| u64::from(*t) < to && from < u64::from(*t) + u64::from(*n))
-    };
-    (0..slots)
-        .map(|step| RANGE_FIRST + ((hash % slots + step) % slots) * RANGE_SIZE)
-        .find(free)
-        .unwrap_or(RANGE_FIRST)
+    })
 }
 
 impl NamespaceKind {
@@ -163,25 +78,12 @@ impl NamespaceKind {
     }
 }
 
-impl UserMap {
-    /// The id outside for one inside.
-    pub fn outside_uid(&self, inside: u32) -> Option<u32> {
-        translate(&self.uids, inside)
-    }
-
-    /// The group id outside for one inside.
-    pub fn outside_gid(&self, inside: u32) -> Option<u32> {
-        translate(&self.gids, inside)
-    }
-}
-
-fn translate(map: &[IdMap], inside: u32) -> Option<u32> {
-    map.iter()
-        .find(|m| inside >= m.inside && inside - m.inside < m.count)
-        .and_then(|m| m.outside.checked_add(inside - m.inside))
-}
-
 impl NamespacePlan {
+    /// Whether the container has one of this kind that is not the host's.
+    pub fn is_apart(&self, kind: NamespaceKind) -> bool {
+        self.is_new(kind) || self.joined.iter().any(|(k, _)| *k == kind)
+    }
+
     /// Whether the container gets a new one of this kind.
     pub fn is_new(&self, kind: NamespaceKind) -> bool {
         self.new.contains(&kind)
@@ -205,7 +107,12 @@ impl NamespacePlan {
                     .collect::<Vec<_>>()
                     .join(", ")
             };
-            let own = user.range.map_or("", |_| " (a range of its own)");
+            let own = match &user.by {
+                _ if user.range.is_some() => " (a range of its own)".to_string(),
+                MapWriter::Helpers { uids, .. } => format!(" (written by {uids})"),
+                MapWriter::Joined => " (as the joined namespace has them)".into(),
+                MapWriter::Launcher | MapWriter::OwnId => String::new(),
+            };
             out.push(Line::new(
                 "ids",
                 format!("{}{own}", map(&user.uids)),
@@ -213,33 +120,5 @@ impl NamespacePlan {
             ));
         }
         out
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_clashes_with_nobody() {
-        let first = pick_range("web", &[]);
-        assert!((RANGE_FIRST..=RANGE_LAST - RANGE_SIZE).contains(&first));
-        assert_eq!(first % RANGE_SIZE, 0);
-        assert_eq!(first, pick_range("web", &[]));
-        // An owner of the middle of that range pushes us on.
-        let second = pick_range("web", &[(first + 10, 5)]);
-        assert_ne!(first, second);
-        assert!(second >= first + RANGE_SIZE || second + RANGE_SIZE <= first);
-    }
-
-    #[test]
-    fn ids_translate_by_range() {
-        let map = [IdMap {
-            inside: 0,
-            outside: 1_000_000,
-            count: 65_536,
-        }];
-        assert_eq!(translate(&map, 65_532), Some(1_065_532));
-        assert_eq!(translate(&map, 65_536), None);
     }
 }

@@ -1,9 +1,10 @@
 //! The network namespace and the kernel parameters of the container's own namespaces. Pure.
 
 use super::namespaces::NamespacePlan;
-use super::{Lack, Line, Weight};
+use super::{Lack, Line, PlanError, Weight};
 use crate::controls::ControlId;
 use crate::host::{Host, Privilege};
+pub use crate::policy::NetDevice;
 use crate::policy::{Grant, NamespaceKind, Ports, Template};
 use serde::Serialize;
 
@@ -12,6 +13,8 @@ use serde::Serialize;
 pub struct NetworkPlan {
     /// Whether the loopback interface is brought up (a new namespace), or the joined one is left as it is.
     pub loopback: Loopback,
+    /// Interfaces of the host that are moved in, with their addresses.
+    pub devices: Vec<NetDevice>,
     /// TCP ports that the program may bind, and connect to inside.
     pub ports: Ports,
     /// Files below /proc/sys and their values, in order.
@@ -33,7 +36,16 @@ pub(super) fn plan(
     host: &Host,
     namespaces: &NamespacePlan,
     lacks: &mut Vec<Lack>,
-) -> NetworkPlan {
+) -> Result<NetworkPlan, PlanError> {
+    if host.privilege == Privilege::User
+        && let Some(device) = grant.net_devices.first()
+    {
+        return Err(PlanError::Value {
+            pointer: format!("/linux/netDevices/{}", device.host),
+            what: "an ordinary user has no interface to give away: launch as root, or leave it out"
+                .into(),
+        });
+    }
     let mut sysctl: Vec<(String, String)> = Vec::new();
     if namespaces.is_new(NamespaceKind::Pid) && grant.template != Template::Compat {
         if host.kernel < (6, 3) {
@@ -49,7 +61,8 @@ pub(super) fn plan(
     for (key, value) in &grant.sysctl {
         sysctl.push((file_of(key), value.clone()));
     }
-    NetworkPlan {
+    Ok(NetworkPlan {
+        devices: grant.net_devices.clone(),
         loopback: if namespaces.is_new(NamespaceKind::Network) {
             Loopback::Up
         } else {
@@ -57,7 +70,7 @@ pub(super) fn plan(
         },
         ports: grant.ports.clone(),
         sysctl,
-    }
+    })
 }
 
 /// "net.ipv4.conf.eth0/1.forwarding" style keys: dots and slashes change places (sysctl(8)).
@@ -89,7 +102,8 @@ fn memfd_lack(what: &str) -> Lack {
 impl NetworkPlan {
     pub(super) fn lines(&self) -> Vec<Line> {
         let where_to = match self.loopback {
-            Loopback::Up => "loopback only",
+            Loopback::Up if self.devices.is_empty() => "loopback only",
+            Loopback::Up => "loopback and what is moved in",
             Loopback::AsJoined => "as the joined namespace has it",
         };
         let ports = match &self.ports {
@@ -114,6 +128,15 @@ impl NetworkPlan {
                 ControlId::S8_5_5,
             ],
         )];
+        if !self.devices.is_empty() {
+            let one = |d: &NetDevice| format!("{} of the host as {}", d.host, d.inside);
+            let all: Vec<String> = self.devices.iter().map(one).collect();
+            out.push(Line::new(
+                "interfaces",
+                format!("{} (exception)", all.join(", ")),
+                &[ControlId::S8_4_4],
+            ));
+        }
         if !self.sysctl.is_empty() {
             let all: Vec<String> = self
                 .sysctl

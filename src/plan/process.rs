@@ -1,6 +1,6 @@
 //! The program, its ids, resource limits and marks, and how often it can be executed. Pure.
 
-use super::namespaces::NamespacePlan;
+use super::namespaces::{MapWriter, NamespacePlan};
 use super::{Lack, Line, PlanError, Weight};
 use crate::controls::ControlId;
 use crate::host::{Host, Privilege};
@@ -120,7 +120,9 @@ pub(super) fn plan(
             ),
         })?;
     let user = host.privilege == Privilege::User;
-    if user && !asked.groups.is_empty() {
+    let writes = namespaces.user.as_ref().map(|u| &u.by);
+    let fixed_groups = user && !matches!(writes, Some(MapWriter::Helpers { .. }));
+    if fixed_groups && !asked.groups.is_empty() {
         lacks.push(Lack {
             control: ControlId::S8_5_1,
             what: "an ordinary user may not set supplementary groups".into(),
@@ -135,7 +137,7 @@ pub(super) fn plan(
         cwd: asked.cwd.clone(),
         uid: asked.uid,
         gid: asked.gid,
-        groups: (!user).then(|| asked.groups.clone()),
+        groups: (!fixed_groups).then(|| asked.groups.clone()),
         umask: asked.umask,
         exec: grant.exec.clone(),
         exec_fd,

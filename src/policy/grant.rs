@@ -3,6 +3,7 @@
 //! Made by `policy::decide` alone, read by `plan::plan` alone. It says *what*, never *how*:
 //! nothing here depends on the mechanisms of the host.
 
+mod execution;
 mod files;
 mod limits;
 mod namespaces;
@@ -12,6 +13,7 @@ pub use crate::bundle::{Caller, RootSource};
 use crate::controls::ControlId;
 use crate::paths::GuestPath;
 pub use crate::request::{Secret, Template};
+pub use execution::*;
 pub use files::*;
 pub use limits::*;
 pub use namespaces::*;
@@ -32,6 +34,8 @@ pub struct Grant {
     pub root: Root,
     /// The program and its environment.
     pub process: Process,
+    /// How the kernel treats it: scheduling, memory nodes, clocks.
+    pub execution: Execution,
     /// Programs that may be executed.
     pub exec: Exec,
     /// How far the verb `exec` may go in this container; `None`: not at all.
@@ -62,6 +66,8 @@ pub struct Grant {
     pub cgroup: CgroupPlace,
     /// Kernel parameters of the container's own namespaces.
     pub sysctl: Vec<(String, String)>,
+    /// Interfaces of the host that move into the container.
+    pub net_devices: Vec<NetDevice>,
     /// TCP ports that may be bound (and connected to, inside).
     pub ports: Ports,
     /// Name of the host inside; `None`: the container's name.

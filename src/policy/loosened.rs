@@ -45,6 +45,12 @@ pub struct Loosened {
     /// Higher ceilings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<Ceiling>,
+    /// Real-time classes of CPU and disk, and negative nice values.
+    #[serde(skip_serializing_if = "is_false")]
+    pub realtime: bool,
+    /// Network interfaces of the host that may be moved into the container, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub net_devices: Vec<String>,
     /// Namespaces of the host ("network") or joined at other places ("network:/run/x/*").
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<String>,
@@ -173,6 +179,8 @@ impl Loosened {
             capabilities: lists(&self.capabilities, &other.capabilities),
             ambient: lists(&self.ambient, &other.ambient),
             limits,
+            realtime: self.realtime || other.realtime,
+            net_devices: lists(&self.net_devices, &other.net_devices),
             namespaces: lists(&self.namespaces, &other.namespaces),
             ports_any: self.ports_any || other.ports_any,
             max_ports: self.max_ports.max(other.max_ports),
@@ -208,6 +216,8 @@ impl Loosened {
             (L::Capabilities, !self.capabilities.is_empty()),
             (L::Ambient, !self.ambient.is_empty()),
             (L::Limits, self.limits.is_some()),
+            (L::Realtime, self.realtime),
+            (L::NetDevices, !self.net_devices.is_empty()),
             (L::Namespaces, !self.namespaces.is_empty()),
             (L::PortsAny, self.ports_any),
             (L::MaxPorts, self.max_ports.is_some()),

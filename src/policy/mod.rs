@@ -33,7 +33,7 @@ pub use layers::{COMPAT_TOML, DEFAULT_TOML, Policy, Source, Texts};
 pub use loosened::{Ceiling, ExecVerb, Loosened};
 pub use migration::{ImageNeeds, Migration, Need};
 pub use quantity::{Amount, Count, Cpus};
-pub use rules::decide;
+pub use rules::{MOUNT_OPTIONS, decide};
 
 /// The answer of `decide`.
 #[must_use]

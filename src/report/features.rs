@@ -1,6 +1,6 @@
 //! `features`: what this runtime supports, in runtime-spec 1.3's structure, and nothing that it does not.
 
-use crate::policy::{CAPABILITY_NAMES, HookPoint};
+use crate::policy::{CAPABILITY_NAMES, HookPoint, MOUNT_OPTIONS};
 use serde_json::{Value, json};
 
 const FILTER_FLAGS: [&str; 4] = [
@@ -20,14 +20,11 @@ pub fn features() -> Value {
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.3.0",
         "hooks": HookPoint::ALL.map(HookPoint::name),
-        "mountOptions": [
-            "bind", "dev", "exec", "noatime", "nodev", "noexec", "nosuid", "nosymfollow", "rbind", "relatime",
-            "ro", "rprivate", "private", "rw", "size", "mode", "uid", "gid", "nr_inodes", "strictatime", "suid", "symfollow"
-        ],
+        "mountOptions": MOUNT_OPTIONS,
         "linux": {
-            "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"],
+            "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
             "capabilities": capabilities,
-            "cgroup": { "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": false },
+            "cgroup": { "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true },
             "seccomp": {
                 "enabled": true,
                 "actions": [
@@ -44,9 +41,18 @@ pub fn features() -> Value {
             },
             "apparmor": { "enabled": true },
             "selinux": { "enabled": false },
-            "intelRdt": { "enabled": false },
-            "mountExtensions": { "idmap": { "enabled": false } }
+            "intelRdt": { "enabled": false, "schemata": false, "monitoring": false },
+            "memoryPolicy": {
+                "modes": [
+                    "MPOL_BIND", "MPOL_DEFAULT", "MPOL_INTERLEAVE", "MPOL_LOCAL", "MPOL_PREFERRED",
+                    "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE"
+                ],
+                "flags": ["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"]
+            },
+            "mountExtensions": { "idmap": { "enabled": true } },
+            "netDevices": { "enabled": true }
         },
+        "potentiallyUnsafeConfigAnnotations": ["org.cofferdam.expose", "org.cofferdam.template"],
         "annotations": {
             "org.cofferdam.version": env!("CARGO_PKG_VERSION"),
             "org.cofferdam.exec": "once",

@@ -16,6 +16,7 @@ use crate::sys::fs::{
 };
 use crate::sys::mount::{mount_id, pivot_root_here, umount_here};
 use crate::sys::process::{self, prctl};
+use crate::sys::schedule;
 use crate::sys::socket::{self, receive_fds};
 use nix::errno::Errno;
 use nix::mount::MsFlags;
@@ -75,6 +76,7 @@ fn recipe(work: &mut ChildWork, socket: RawFd) -> Result<std::convert::Infallibl
     hooks_outside(work, socket)?; // the last moment at which both roots can be named
     pivot(work)?; // from here on no host path can be named
     names_and_loopback(work)?; // need the namespaces' capabilities, which go soon
+    execution(work)?; // in the cgroups, whose nodes and shares count; before the filters deny the calls
     limits(work)?; // may need CAP_SYS_RESOURCE, which goes soon
     let cwd = open_inside(&work.cwd, libc::O_DIRECTORY).during(Step::Cwd)?;
     program(work)?; // opened through the container's own mounts: their nosuid and noexec count
@@ -276,6 +278,18 @@ fn names_and_loopback(work: &ChildWork) -> Done {
         loopback_up().during(Step::Loopback)?;
     }
     Ok(())
+}
+
+/// The personality always: what the caller had (no address randomisation, say) must not reach the program.
+pub(super) fn execution(work: &ChildWork) -> Done {
+    let own = &work.execution;
+    schedule::personality(own.personality).during(Step::Personality)?;
+    if let Some((mode, nodes)) = &own.memory {
+        schedule::set_mempolicy(*mode, nodes).during(Step::MemoryPolicy)?;
+    }
+    own.classes
+        .give(0)
+        .map_err(|(_, errno)| Failed(Step::Classes, 0, errno))
 }
 
 pub(super) fn limits(work: &ChildWork) -> Done {

@@ -170,10 +170,11 @@ pub fn exec_failure(bytes: &[u8]) -> Option<LaunchError> {
 }
 
 impl Labels {
-    fn sentence(&self, report: Report) -> LaunchError {
+    pub(super) fn sentence(&self, report: Report) -> LaunchError {
         let index = usize::from(report.index);
         let of = |list: &Vec<String>| list.get(index).cloned().unwrap_or_default();
         let detail = match report.step {
+            Step::Enter => of(&self.joins),
             Step::Mount => of(&self.child_ops),
             Step::Limit => of(&self.limits),
             Step::Landlock => of(&self.rules),

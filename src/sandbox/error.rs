@@ -33,6 +33,14 @@ pub enum LaunchError {
     /// The child ended without a word.
     #[error("the child ended during setup without a report ({0})")]
     Silent(String),
+    /// A program that maps ids.
+    #[error("{tried} failed: {why} (are the ranges the caller's in /etc/subuid and /etc/subgid?)")]
+    Helper {
+        /// The command.
+        tried: String,
+        /// What it said.
+        why: String,
+    },
     /// Cgroups.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),

@@ -17,6 +17,7 @@ use super::wire::{self, Step};
 use crate::cgroup::Cgroup;
 use crate::sys::mount::mount_id;
 use crate::sys::process::{self, Side, SingleThreaded, prctl};
+use crate::sys::schedule;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
@@ -83,11 +84,11 @@ pub fn join(
     drop(theirs);
     let created = Created::new(pid, pidfd, ours, prepared.labels);
     let told = match prepared.oom_score_adj {
-        Some(score) => super::parent::write_proc(pid, "oom_score_adj", &score.to_string()),
+        Some(score) => super::idmaps::write_proc(pid, "oom_score_adj", &score.to_string()),
         None => Ok(()),
     };
     match told.and_then(|()| created.tell(wire::GO, &[])) {
-        Ok(()) => Ok(Launched::joined(created)),
+        Ok(()) => Ok(Launched::joined(created, prepared.classes)),
         Err(error) => {
             created.abandon();
             Err(error)
@@ -117,10 +118,13 @@ fn recipe(
     socket: RawFd,
 ) -> Result<std::convert::Infallible, Failed> {
     child::leave_the_caller(work)?; // first: nobody may trace a newcomer (CVE-2016-9962)
+    affinity(work, 0)?; // runtime-spec: before the cgroup is entered, and again after
     child::enter_cgroups(work)?; // while the descriptors of the host's cgroups may be used
+    affinity(work, 1)?;
     child::receive_mounts(work, socket)?; // none; the word to go on
     enter(target)?; // from here on no host path can be named
     child::become_root(work)?; // the container's, to open what only it may search
+    child::execution(work)?; // in the cgroups, whose nodes and shares count
     child::limits(work)?; // may need CAP_SYS_RESOURCE, which goes soon
     let cwd = child::open_inside(&work.cwd, libc::O_DIRECTORY).during(Step::Cwd)?;
     child::program(work)?; // magic links are not followed, so never the launcher (CVE-2019-5736)
@@ -138,6 +142,13 @@ fn recipe(
     lockdown::filters(work, socket)?;
     child::wait(work, socket)?; // verified from outside in the meantime
     Err(Failed(Step::Exec, 0, child::execute(work)))
+}
+
+fn affinity(work: &ChildWork, when: usize) -> Done {
+    match work.execution.cpus.get(when).and_then(Option::as_ref) {
+        Some(mask) => schedule::set_affinity(mask).during_nth(Step::Affinity, when),
+        None => Ok(()),
+    }
 }
 
 /// All at once, by the pidfd (Linux 5.8): the first process can't be another one in between.

@@ -3,6 +3,7 @@
 use super::created::Created;
 use super::error::{LaunchError, at};
 use super::hook::Door;
+use super::prepare::Classes;
 use super::wire::{self, Step};
 use crate::sys::process;
 use nix::errno::Errno;
@@ -12,6 +13,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 #[must_use]
 pub struct Launched {
     pub(super) created: Created,
+    /// Scheduling and I/O class, given once it is in its cgroups.
+    pub(super) classes: Classes,
     /// Namespaces of its own, and whether it has taken id 0 of a new user namespace.
     pub(super) kinds: i32,
     pub(super) become_root: bool,
@@ -21,9 +24,10 @@ pub struct Launched {
 
 impl Launched {
     /// One that joined a container: nothing was made for it.
-    pub(super) fn joined(created: Created) -> Self {
+    pub(super) fn joined(created: Created, classes: Classes) -> Self {
         Self {
             created,
+            classes,
             kinds: 0,
             become_root: false,
             state: None,
@@ -78,10 +82,21 @@ impl Launched {
 
     /// Waits until it stands in front of exec.
     pub fn ready(self) -> Result<Created, LaunchError> {
-        match self.created.expect(Step::Ready) {
-            Ok(()) => Ok(self.created),
+        let Self {
+            created, classes, ..
+        } = self;
+        let given = created.expect(Step::Ready).and_then(|()| {
+            // Only now: the child has entered its cgroups, whose shares decide what it may have.
+            let given = classes.give(created.pid);
+            given.map_err(|(tried, errno)| LaunchError::Launcher {
+                tried: tried.into(),
+                errno,
+            })
+        });
+        match given {
+            Ok(()) => Ok(created),
             Err(error) => {
-                self.created.abandon();
+                created.abandon();
                 Err(error)
             }
         }

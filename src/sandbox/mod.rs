@@ -1,19 +1,24 @@
 //! Does what the plan says, and takes no decisions.
 //!
 //! `prepare` makes every allocation; `launch` makes the child by one clone3, gives it its mounts and waits until
-//! it has locked itself down in front of execve. Never names oci-spec, profiles or policy.
+//! it has locked itself down in front of execve; where namespaces are joined, a process aside makes it in them.
+//! Never names oci-spec, profiles or policy.
 
 mod apparmor;
+mod aside;
 mod child;
 mod created;
 mod error;
 mod hook;
+mod idmaps;
+mod interfaces;
 mod join;
 mod launched;
 mod lockdown;
 mod ops;
 mod parent;
 mod prepare;
+mod rtnetlink;
 mod start_hooks;
 mod terminal;
 mod wire;

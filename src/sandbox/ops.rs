@@ -43,6 +43,17 @@ impl Slots {
     }
 }
 
+/// By which user namespace the ids of a mount are translated.
+#[derive(Debug)]
+pub enum Mapped {
+    /// None.
+    Not,
+    /// The container's.
+    Container,
+    /// One made for the mount.
+    By(OwnedFd),
+}
+
 /// One operation.
 #[derive(Debug)]
 pub enum Op {
@@ -70,12 +81,12 @@ pub enum Op {
         options: Vec<(CString, Option<CString>)>,
         attrs: u64,
     },
-    /// Flags of a detached mount; with `idmap` the container's user namespace is filled in.
+    /// Flags of a detached mount; with `idmap` a user namespace is filled in.
     Attr {
         slot: Slot,
         recursive: bool,
         attr: MountAttr,
-        idmap: bool,
+        idmap: Mapped,
     },
     /// A folder.
     Dir { at: Slot, path: CString, mode: u32 },
@@ -148,7 +159,10 @@ impl Op {
         match self {
             Op::CloneHost { .. } | Op::CloneSelf { .. } | Op::CloneBelow { .. } => "open_tree",
             Op::NewFs { .. } | Op::Overlay { .. } => "fsopen, fsconfig, fsmount",
-            Op::Attr { idmap: true, .. } => "mount_setattr MOUNT_ATTR_IDMAP",
+            Op::Attr {
+                idmap: Mapped::Container | Mapped::By(_),
+                ..
+            } => "mount_setattr MOUNT_ATTR_IDMAP",
             Op::Attr { .. } | Op::Change { .. } => "mount_setattr",
             Op::Dir { .. } => "mkdirat",
             Op::File { .. } => "openat, write",
@@ -205,9 +219,14 @@ impl Op {
                 idmap,
             } => {
                 let mut attr = *attr;
-                if *idmap {
+                let namespace = match idmap {
+                    Mapped::Not => None,
+                    Mapped::Container => Some(userns.ok_or(Errno::EBADF)?),
+                    Mapped::By(namespace) => Some(namespace.as_fd()),
+                };
+                if let Some(namespace) = namespace {
                     attr.set |= mount::attr::IDMAP;
-                    attr.userns_fd = userns.ok_or(Errno::EBADF)?.as_raw_fd() as u64;
+                    attr.userns_fd = namespace.as_raw_fd() as u64;
                 }
                 mount::mount_setattr(slots.get(*slot)?, *recursive, &attr)
             }

@@ -2,14 +2,18 @@
 //!
 //! On any failure the child is killed and reaped before the error is returned. Called by `container`.
 
+use super::aside::{self, Made};
 use super::child;
 use super::created::Created;
 use super::error::{LaunchError, at};
+use super::idmaps::{map_ids, write_proc};
+use super::interfaces;
 use super::launched::Launched;
 use super::ops::{Op, Slots};
 use super::prepare::{Maps, Prepared};
 use super::wire;
 use crate::cgroup::Cgroup;
+use crate::plan::network::NetDevice;
 use crate::sys::process::{self, Side, SingleThreaded};
 use crate::sys::socket;
 use nix::errno::Errno;
@@ -18,14 +22,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Makes the child and gives it all that only the outside can.
 pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, LaunchError> {
-    let mut homes = Vec::new();
-    for join in &prepared.joins {
-        homes.push((join.home()?, join.kind));
-        at(
-            process::setns(join.fd.as_fd(), join.kind),
-            "join a namespace (setns)",
-        )?;
-    }
     at(
         crate::sys::fs::cloexec_from(3),
         "mark descriptors close-on-exec (close_range)",
@@ -39,16 +35,15 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
     let proof = SingleThreaded::prove().ok_or(LaunchError::Threads)?;
     let kinds = prepared.kinds;
     let become_root = prepared.child.become_root;
-    let side = at(
-        process::clone_child(&proof, prepared.clone_flags, cgroup.v2_fd()),
-        "make the child with its namespaces (clone3); are user namespaces allowed (user.max_user_namespaces)?",
-    )?;
-    let Side::Parent { pid, pidfd } = side else {
-        drop(ours);
-        let socket = theirs.as_raw_fd();
-        std::mem::forget((theirs, homes));
-        prepared.child.proof = Some(proof);
-        child::run(prepared.child, socket)
+    let (pid, pidfd) = match make(&prepared, &proof, cgroup.v2_fd())? {
+        Side::Parent { pid, pidfd } => (pid, pidfd),
+        Side::Child => {
+            drop(ours);
+            let socket = theirs.as_raw_fd();
+            std::mem::forget(theirs);
+            prepared.child.proof = Some(proof);
+            child::run(prepared.child, socket)
+        }
     };
     drop(theirs);
     let created = Created::new(pid, pidfd, ours, prepared.labels);
@@ -58,17 +53,12 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
         slots: prepared.child.slots,
         received: prepared.child.received,
         oom_score_adj: prepared.oom_score_adj,
+        devices: prepared.devices,
     };
-    // Only the child was to be in them.
-    let home = homes.iter().rev().try_for_each(|(fd, kind)| {
-        at(
-            process::setns(fd.as_fd(), *kind),
-            "return to a namespace of its own (setns)",
-        )
-    });
-    match home.and_then(|()| outside.serve(&created)) {
+    match outside.serve(&created) {
         Ok(()) => Ok(Launched {
             created,
+            classes: prepared.classes,
             kinds,
             become_root,
             state: prepared.child.start_hooks.map(|h| h.state),
@@ -80,6 +70,40 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
     }
 }
 
+/// The child, made by the launcher itself or, where namespaces are joined, by a process aside.
+fn make(
+    prepared: &Prepared,
+    proof: &SingleThreaded,
+    cgroup: Option<BorrowedFd<'_>>,
+) -> Result<Side, LaunchError> {
+    let flags = prepared.clone_flags;
+    let tried = "make the child with its namespaces (clone3); are user namespaces allowed (user.max_user_namespaces)?";
+    if !prepared.joining.is_needed() {
+        return at(process::clone_child(proof, flags, cgroup), tried);
+    }
+    let (from, tell) = at(
+        nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC),
+        "make a pipe (pipe2)",
+    )?;
+    match at(process::clone_child(proof, 0, None), tried)? {
+        Side::Child => {
+            aside::step(proof, &prepared.joining, flags, cgroup, tell.as_raw_fd());
+            Ok(Side::Child)
+        }
+        Side::Parent { pid, .. } => {
+            drop(tell);
+            match aside::hear(pid, &from) {
+                Made::Child(pid) => {
+                    let pidfd = at(process::pidfd_open(pid), "refer to the child (pidfd_open)")?;
+                    Ok(Side::Parent { pid, pidfd })
+                }
+                Made::Failed(report) => Err(prepared.labels.sentence(report)),
+                Made::Silent => Err(LaunchError::Silent("before there was a child".into())),
+            }
+        }
+    }
+}
+
 /// What the launcher does for the child.
 struct Outside {
     user: Option<Maps>,
@@ -87,6 +111,7 @@ struct Outside {
     slots: Slots,
     received: Vec<usize>,
     oom_score_adj: Option<i32>,
+    devices: Vec<NetDevice>,
 }
 
 impl Outside {
@@ -99,6 +124,8 @@ impl Outside {
             None => None,
             Some(maps) => Some(map_ids(pid, maps)?),
         };
+        interfaces::give(pid, &self.devices)
+            .map_err(|(tried, errno)| LaunchError::Launcher { tried, errno })?;
         for (index, op) in self.ops.iter().enumerate() {
             op.run(&mut self.slots, userns.as_ref().map(OwnedFd::as_fd))
                 .map_err(|errno| {
@@ -124,26 +151,4 @@ impl Outside {
         }
         created.tell(wire::GO, &[])
     }
-}
-
-pub(super) fn write_proc(pid: i32, file: &str, text: &str) -> Result<(), LaunchError> {
-    std::fs::write(format!("/proc/{pid}/{file}"), text).map_err(|e| LaunchError::Launcher {
-        tried: format!("write {:?} to /proc/{pid}/{file}", text.trim()),
-        errno: Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)),
-    })
-}
-
-fn map_ids(pid: i32, maps: &Maps) -> Result<OwnedFd, LaunchError> {
-    if maps.deny_setgroups {
-        write_proc(pid, "setgroups", "deny")?;
-    }
-    write_proc(pid, "uid_map", &maps.uids)?;
-    write_proc(pid, "gid_map", &maps.gids)?;
-    let path = format!("/proc/{pid}/ns/user");
-    std::fs::File::open(&path)
-        .map(OwnedFd::from)
-        .map_err(|e| LaunchError::Launcher {
-            tried: format!("open {path}"),
-            errno: Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)),
-        })
 }

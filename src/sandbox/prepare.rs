@@ -2,6 +2,7 @@
 //!
 //! Every allocation and every failure that is ours happens here, before there is a child.
 
+mod execution;
 mod hooks;
 mod mounts;
 mod namespaces;
@@ -14,13 +15,13 @@ use super::start_hooks::StartHooks;
 use crate::plan::NamespaceKind;
 use crate::plan::Plan;
 use crate::plan::namespaces::MapWriter;
-use crate::plan::network::Loopback;
+use crate::plan::network::{Loopback, NetDevice};
 use crate::plan::process::{Dumpable, ParentDeath, Speculation, Stdio, Terminal};
 use crate::plan::seccomp::Mdwe;
 use crate::sys::process::{ExecStrings, SingleThreaded};
-pub(super) use namespaces::Join;
-pub(super) use namespaces::Maps;
-use namespaces::{clone_flags, joins, maps, new_kinds};
+pub(super) use execution::{Classes, OwnExecution};
+pub(super) use namespaces::{Joining, Maps};
+use namespaces::{clone_flags, joining, kinds_apart, maps};
 pub(super) use ruleset::Landlock;
 use ruleset::landlock_ruleset;
 use settings::{own_proc, rlimits, sysctl};
@@ -30,14 +31,16 @@ use std::os::fd::OwnedFd;
 /// Everything the launch needs, ready made.
 pub struct Prepared {
     pub(super) clone_flags: u64,
-    pub(super) joins: Vec<Join>,
-    /// Namespaces that are new, as setns takes them.
+    pub(super) joining: Joining,
+    /// Namespaces that are not the launcher's, as setns takes them.
     pub(super) kinds: i32,
     pub(super) user: Option<Maps>,
     pub(super) launcher_ops: Vec<Op>,
     pub(super) child: ChildWork,
     pub(super) labels: Labels,
     pub(super) oom_score_adj: Option<i32>,
+    pub(super) classes: Classes,
+    pub(super) devices: Vec<NetDevice>,
 }
 
 /// What the child works from.
@@ -67,6 +70,7 @@ pub(super) struct ChildWork {
     pub(super) hostname: Option<CString>,
     pub(super) domainname: Option<CString>,
     pub(super) loopback: bool,
+    pub(super) execution: OwnExecution,
     pub(super) rlimits: Vec<(i32, u64, u64)>,
     pub(super) keyring: CString,
     pub(super) program: CString,
@@ -123,6 +127,7 @@ pub struct StartGate {
 pub(super) struct Labels {
     pub(super) launcher_ops: Vec<String>,
     pub(super) child_ops: Vec<String>,
+    pub(super) joins: Vec<String>,
     pub(super) limits: Vec<String>,
     pub(super) rules: Vec<String>,
     pub(super) sysctl: Vec<String>,
@@ -180,7 +185,7 @@ pub fn prepare(
     let mut labels = Labels::default();
     let mounts = mounts::compile(plan, &mut labels)?;
     let user = plan.namespaces.user.as_ref();
-    let joins = joins(plan)?;
+    let joining = joining(plan, &mut labels)?;
     let sysctl = sysctl(plan, &mut labels)?;
     let capability = |name: &String| {
         format!("CAP_{name}")
@@ -195,6 +200,7 @@ pub fn prepare(
         .iter()
         .map(capability)
         .collect::<Result<_, _>>()?;
+    let (own_execution, classes) = execution::split(&plan.execution);
     let child = ChildWork {
         slots: Slots::new(mounts.slots),
         proof: None,
@@ -219,9 +225,8 @@ pub fn prepare(
             .filter(|op| matches!(op, Op::AttachStage { .. }))
             .count(),
         ops: mounts.child,
-        become_root: user
-            .is_some_and(|u| u.by == MapWriter::Launcher && u.outside_uid(0).is_some()),
-        pivot: plan.namespaces.is_new(NamespaceKind::Mount),
+        become_root: user.is_some_and(|u| u.by != MapWriter::OwnId && u.outside_uid(0).is_some()),
+        pivot: plan.namespaces.is_apart(NamespaceKind::Mount),
         sysctl,
         hostname: plan
             .namespaces
@@ -236,6 +241,7 @@ pub fn prepare(
             .map(|d| c_string(d, "/domainname"))
             .transpose()?,
         loopback: plan.network.loopback == Loopback::Up,
+        execution: own_execution,
         rlimits: rlimits(process, &mut labels)?,
         keyring: c_string(&format!("cofferdam-{}", plan.name), "the name")?,
         program: c_string(process.program.path.relative(), "the program")?,
@@ -287,13 +293,15 @@ pub fn prepare(
     debug_assert!(process.stdio == Stdio::NoTerminal || child.stdio.iter().all(Option::is_none));
     Ok(Prepared {
         clone_flags: clone_flags(plan),
-        joins,
-        kinds: new_kinds(plan),
+        joining,
+        kinds: kinds_apart(plan),
         user: user.map(maps),
         launcher_ops: mounts.launcher,
         child,
         labels,
         oom_score_adj: process.oom_score_adj,
+        classes,
+        devices: plan.network.devices.clone(),
     })
 }
 

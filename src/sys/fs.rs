@@ -166,3 +166,13 @@ pub fn fs_magic(fd: BorrowedFd<'_>) -> Result<i64, Errno> {
     check(unsafe { libc::fstatfs(fd.as_raw_fd(), &mut out) as libc::c_long })?;
     Ok(out.f_type as i64)
 }
+
+/// Whether a file, itself no link, has this extended attribute.
+pub fn has_attribute(path: &std::path::Path, name: &CStr) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    let Ok(path) = std::ffi::CString::new(path.as_os_str().as_bytes()) else {
+        return false;
+    };
+    // SAFETY: NUL-terminated strings, only read; a null buffer of length 0 asks for the size alone.
+    unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), std::ptr::null_mut(), 0) > 0 }
+}

@@ -9,6 +9,7 @@ pub mod fs;
 pub mod landlock;
 pub mod mount;
 pub mod process;
+pub mod schedule;
 pub mod socket;
 pub mod terminal;
 

@@ -36,10 +36,31 @@ pub enum Side {
     },
 }
 
+/// CLONE_NEWTIME.
+pub const NEW_TIME: i32 = 0x80;
+
 /// clone3 with new namespaces (`flags`, CLONE_NEW*), optionally straight into a cgroup v2.
 pub fn clone_child(
+    proof: &SingleThreaded,
+    flags: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+) -> Result<Side, Errno> {
+    clone3(proof, flags, libc::SIGCHLD as u64, cgroup)
+}
+
+/// The same, but the child's parent is the caller's own (CLONE_PARENT), which it signals as the caller would.
+pub fn clone_child_of_parent(
+    proof: &SingleThreaded,
+    flags: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+) -> Result<Side, Errno> {
+    clone3(proof, flags | libc::CLONE_PARENT as u64, 0, cgroup)
+}
+
+fn clone3(
     _proof: &SingleThreaded,
     flags: u64,
+    exit_signal: u64,
     cgroup: Option<BorrowedFd<'_>>,
 ) -> Result<Side, Errno> {
     const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
@@ -48,7 +69,7 @@ pub fn clone_child(
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = flags | libc::CLONE_PIDFD as u64;
     args.pidfd = &mut pidfd as *mut RawFd as u64;
-    args.exit_signal = libc::SIGCHLD as u64;
+    args.exit_signal = exit_signal;
     if let Some(fd) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = fd.as_raw_fd() as u64;
@@ -245,9 +266,20 @@ pub fn write(fd: RawFd, buffer: &[u8]) -> Result<usize, Errno> {
 ///
 /// Exec itself takes handlers away; what is ignored (the mask) would stay so.
 pub fn reset_signals(ignored: u64) -> Result<(), Errno> {
-    for signal in (1..=64).filter(|s| ignored & (1 << (s - 1)) != 0 && !(32..34).contains(s)) {
-        // SAFETY: SIG_DFL installs no handler; numbers 32 and 33 are libc's own and left out.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    // The kernel's struct sigaction, all zero: SIG_DFL. Its own call, since libc's refuses the numbers 32 and 33,
+    // which it uses itself but which a caller may have left ignored.
+    let default = [0u64; 4];
+    for signal in (1..=64).filter(|s| ignored & (1 << (s - 1)) != 0) {
+        // SAFETY: `default` has the size of the kernel's struct sigaction and is only read; no handler is installed.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal as libc::c_long,
+                default.as_ptr(),
+                std::ptr::null::<u64>(),
+                size_of::<u64>(),
+            )
+        };
     }
     // SAFETY: an all-zero sigset_t is the empty set on Linux; the old set is not asked for.
     unsafe {

@@ -23,6 +23,7 @@ pub fn observe_joined(
     };
     checker.status()?;
     checker.limits()?;
+    checker.execution()?;
     checker.descriptors()?;
     checker.beside(first)?;
     for path in cgroup.missing_from(nix::unistd::Pid::from_raw(pid))? {

@@ -114,6 +114,12 @@ fn the_child_does_not_allocate() {
     ]);
     spec["linux"]["maskedPaths"] = serde_json::json!(["/etc/passwd", "/nothing"]);
     spec["linux"]["readonlyPaths"] = serde_json::json!(["/etc"]);
+    spec["linux"]["memoryPolicy"] = serde_json::json!({ "mode": "MPOL_BIND", "nodes": "0" });
+    spec["linux"]["personality"] = serde_json::json!({ "domain": "LINUX32" });
+    // By a process aside, which must not allocate either.
+    let all = spec["linux"]["namespaces"].as_array_mut().unwrap();
+    all.push(serde_json::json!({ "type": "time" }));
+    spec["linux"]["timeOffsets"] = serde_json::json!({ "boottime": { "secs": 9 } });
     let bundle = rig.bundle(&spec);
     launched(&rig, &bundle);
 }

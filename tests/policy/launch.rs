@@ -61,6 +61,7 @@ pub fn host() -> Host {
         may_raise_limits: false,
         cgroups: CgroupLayout::default(),
         taken_ids: Vec::new(),
+        delegated: Default::default(),
         submounts: Vec::new(),
         lsm: vec!["capability".into(), "landlock".into()],
         now: NOW,

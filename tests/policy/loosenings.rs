@@ -109,6 +109,26 @@ const CASES: &[Case] = &[
     },
     Case {
         control: "SS-011/8.1.4",
+        grant: "realtime = true",
+        ask: |l| {
+            l.set(
+                "/process/scheduler",
+                json!({"policy": "SCHED_RR", "priority": 7}),
+            )
+        },
+        loosened: |g| {
+            let asked = g.execution.scheduler.as_ref();
+            asked.is_some_and(|s| s.class.is_realtime())
+        },
+    },
+    Case {
+        control: "SS-011/8.4.4",
+        grant: "net_devices = [\"eth1\"]",
+        ask: |l| l.set("/linux/netDevices", json!({"eth1": {"name": "lan"}})),
+        loosened: |g| g.net_devices.iter().any(|d| d.inside == "lan"),
+    },
+    Case {
+        control: "SS-011/8.1.4",
         grant: "limits = { pids = 9999 }",
         ask: |l| l.set("/linux/resources/pids/limit", 9999),
         loosened: |g| g.limits.pids == Some(9999),

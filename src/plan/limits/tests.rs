@@ -20,6 +20,7 @@ fn host(cgroups: CgroupLayout, privilege: Privilege) -> Host {
         may_raise_limits: false,
         cgroups,
         taken_ids: Vec::new(),
+        delegated: Default::default(),
         submounts: Vec::new(),
         lsm: Vec::new(),
         now: 0,

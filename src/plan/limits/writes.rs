@@ -24,7 +24,10 @@ pub(super) fn plan(
     w.cpu(grant);
     w.cpuset(grant);
     w.io(grant, io_devices);
+    w.weights(grant);
     w.hugepages(grant);
+    w.packets(grant);
+    w.rdma(grant);
     w.unified(grant)
 }
 
@@ -62,7 +65,7 @@ fn throttles(grant: &Limits, devices: &[(u32, u32)]) -> Vec<IoThrottle> {
     out
 }
 
-struct Writer<'a, 'b> {
+pub(super) struct Writer<'a, 'b> {
     plan: &'a mut LimitPlan,
     site: &'a Site<'b>,
     host: &'a Host,
@@ -71,7 +74,8 @@ struct Writer<'a, 'b> {
 impl Writer<'_, '_> {
     fn memory(&mut self, grant: &Limits) {
         let (max, low) = (grant.memory, grant.memory_low);
-        if max.is_none() && low.is_none() && grant.swap.is_none() {
+        let lesser = grant.swappiness.is_some() || grant.kernel_tcp.is_some() || grant.oom_waits;
+        if max.is_none() && low.is_none() && grant.swap.is_none() && !lesser {
             return;
         }
         let Some((dir, version)) = self.enter("memory", "memory is not limited") else {
@@ -105,7 +109,7 @@ impl Writer<'_, '_> {
             (CgroupVersion::V1, Some(n), Some(swap)) => {
                 self.bytes(dir, "memory.memsw.limit_in_bytes", n.saturating_add(swap));
                 self.optional("swap is not limited, only discouraged");
-                if swap == 0 {
+                if swap == 0 && grant.swappiness.is_none() {
                     self.text(dir, "memory.swappiness", "0");
                     self.optional("the kernel may still prefer swap");
                 }
@@ -118,6 +122,9 @@ impl Writer<'_, '_> {
         }
         if !v1 && max.is_some() {
             self.text(dir, "memory.oom.group", "1");
+        }
+        if v1 {
+            self.lesser_memory(grant, dir);
         }
         let swap = match grant.swap {
             Some(0) => "no swap".to_string(),
@@ -138,7 +145,12 @@ impl Writer<'_, '_> {
     }
 
     fn cpu(&mut self, grant: &Limits) {
-        if grant.cpu_quota.is_none() && grant.cpu_period.is_none() && grant.cpu_shares.is_none() {
+        let lesser = grant.cpu_idle || grant.cpu_burst.is_some() || grant.realtime.is_some();
+        if grant.cpu_quota.is_none()
+            && grant.cpu_period.is_none()
+            && grant.cpu_shares.is_none()
+            && !lesser
+        {
             return;
         }
         let Some((dir, version)) = self.enter("cpu", "CPU time is not limited") else {
@@ -146,6 +158,8 @@ impl Writer<'_, '_> {
         };
         let period = grant.cpu_period.unwrap_or(100_000);
         let timed = grant.cpu_quota.is_some() || grant.cpu_period.is_some();
+        // The kernel gives an idle group the least share, and takes no other.
+        let shares = grant.cpu_shares.filter(|_| !grant.cpu_idle);
         match version {
             CgroupVersion::V1 => {
                 if timed {
@@ -154,7 +168,7 @@ impl Writer<'_, '_> {
                 if let Some(quota) = grant.cpu_quota {
                     self.text(dir, "cpu.cfs_quota_us", quota.to_string());
                 }
-                if let Some(n) = grant.cpu_shares {
+                if let Some(n) = shares {
                     self.text(dir, "cpu.shares", n.clamp(2, 262_144).to_string());
                 }
             }
@@ -163,12 +177,12 @@ impl Writer<'_, '_> {
                 if timed {
                     self.text(dir, "cpu.max", format!("{quota} {period}"));
                 }
-                if let Some(n) = grant.cpu_shares {
+                if let Some(n) = shares {
                     self.text(dir, "cpu.weight", weight_of_shares(n).to_string());
                 }
             }
         }
-        let share = grant.cpu_shares.map(|n| format!("shares {n}"));
+        let share = shares.map(|n| format!("shares {n}"));
         let time = grant.cpu_quota.map(|q| {
             let percent = q.saturating_mul(100) / period.max(1);
             format!("{percent} % of one CPU ({q} µs in each {period} µs)")
@@ -181,6 +195,7 @@ impl Writer<'_, '_> {
                 .collect::<Vec<_>>()
                 .join(", "),
         );
+        self.lesser_cpu(grant, dir, version);
     }
 
     fn cpuset(&mut self, grant: &Limits) {
@@ -220,9 +235,7 @@ impl Writer<'_, '_> {
             }
             return;
         }
-        let v1 = self.host.cgroups.v1.iter();
-        let on_v1 = v1.flat_map(|h| &h.controllers).any(|c| c == "blkio");
-        let controller = if on_v1 { "blkio" } else { "io" };
+        let controller = if self.has_v1("blkio") { "blkio" } else { "io" };
         let Some((dir, version)) = self.enter(controller, "disk throughput is not limited") else {
             return;
         };
@@ -336,7 +349,11 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
-    fn enter(&mut self, controller: &str, lost: &str) -> Option<(usize, CgroupVersion)> {
+    pub(super) fn has_v1(&self, controller: &str) -> bool {
+        self.host.cgroups.has_v1(controller)
+    }
+
+    pub(super) fn enter(&mut self, controller: &str, lost: &str) -> Option<(usize, CgroupVersion)> {
         let at = self.site.enter(self.plan, controller, Purpose::Limit);
         if at.is_none() {
             self.lack(absent(self.host, controller), lost);
@@ -352,7 +369,7 @@ impl Writer<'_, '_> {
         });
     }
 
-    fn line(&mut self, name: &str, text: String) {
+    pub(super) fn line(&mut self, name: &str, text: String) {
         self.plan.lines.push(LimitLine {
             control: ControlId::S8_1_4,
             name: name.to_string(),
@@ -360,7 +377,7 @@ impl Writer<'_, '_> {
         });
     }
 
-    fn write(&mut self, dir: usize, file: &str, value: Value, expect: Expect) {
+    pub(super) fn write(&mut self, dir: usize, file: &str, value: Value, expect: Expect) {
         self.plan.writes.push(LimitWrite {
             dir,
             file: file.to_string(),
@@ -371,12 +388,12 @@ impl Writer<'_, '_> {
         });
     }
 
-    fn text(&mut self, dir: usize, file: &str, value: impl Into<String>) {
+    pub(super) fn text(&mut self, dir: usize, file: &str, value: impl Into<String>) {
         let value = value.into();
         self.write(dir, file, Value::Text(value.clone()), Expect::Text(value));
     }
 
-    fn bytes(&mut self, dir: usize, file: &str, n: u64) {
+    pub(super) fn bytes(&mut self, dir: usize, file: &str, n: u64) {
         let v1 = self.plan.dirs[dir].version == CgroupVersion::V1;
         let (value, expect) = match (n < UNLIMITED, v1) {
             (true, _) => (n.to_string(), Expect::Bytes(n)),
@@ -387,7 +404,7 @@ impl Writer<'_, '_> {
     }
 
     /// The write just planned may meet a kernel without the file.
-    fn optional(&mut self, lost: &str) {
+    pub(super) fn optional(&mut self, lost: &str) {
         if let Some(last) = self.plan.writes.last_mut() {
             last.presence = Presence::Optional(lost.to_string());
         }

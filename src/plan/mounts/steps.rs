@@ -1,13 +1,13 @@
 //! Turns granted mounts into steps for this host: sizes, owners, device nodes, who makes them.
 
 use super::place::Builder;
-use super::{Attrs, By, DevNodes, Node, Skeleton, What, can_idmap};
+use super::{Attrs, By, DevNodes, Node, Skeleton, What, can_idmap, knows_idmap};
 use crate::controls::ControlId;
 use crate::host::Host;
 use crate::paths::{GuestPath, HostPath};
 use crate::plan::namespaces::NamespacePlan;
 use crate::plan::{Lack, PlanError, Weight};
-use crate::policy::{Grant, Mount, MountSource, NamespaceKind, RootSource, Template};
+use crate::policy::{Grant, Mount, MountSource, RootSource, Template, Translation};
 use crate::survey::{Kind, Source, Survey};
 
 /// `--rootfs /`: everything but programs and configuration reads as empty, and so do secrets below /etc.
@@ -56,7 +56,10 @@ pub(super) fn hidden(
             let what = What::Bind {
                 path: path.clone(),
                 recursive: false,
-                idmap: namespaces.user.is_some(),
+                ids: match namespaces.user.is_some() {
+                    true => Translation::Container,
+                    false => Translation::None,
+                },
             };
             builder.cover(
                 &target,
@@ -93,13 +96,13 @@ pub(super) fn mount(
         MountSource::Bind {
             path,
             recursive,
-            idmap,
+            ids,
         } => {
             by = builder.privileged();
             bind(
                 builder,
                 mount,
-                (path, *recursive, *idmap),
+                (path, *recursive, ids),
                 host,
                 namespaces,
                 lacks,
@@ -120,8 +123,8 @@ pub(super) fn mount(
             holds: Skeleton::default(),
         },
         MountSource::Proc => What::Proc {
-            processes_only: grant.template != Template::Compat
-                && namespaces.is_new(NamespaceKind::Pid),
+            // Also in a shared pid namespace: what is not a process (/proc/sys, /proc/kcore) is the host's.
+            processes_only: grant.template != Template::Compat,
         },
         MountSource::Dev => {
             by = builder.privileged();
@@ -140,25 +143,41 @@ pub(super) fn mount(
 fn bind(
     builder: &Builder<'_>,
     mount: &Mount,
-    (path, recursive, idmap): (&HostPath, bool, bool),
+    (path, recursive, ids): (&HostPath, bool, &Translation),
     host: &Host,
     namespaces: &NamespacePlan,
     lacks: &mut Vec<Lack>,
 ) -> Result<What, PlanError> {
     match builder.survey().sources.get(path) {
-        Some(Source::Present(node)) => Ok(What::Bind {
-            path: path.clone(),
-            recursive,
-            idmap: idmap
-                && can_idmap(
-                    node.magic,
-                    host,
-                    namespaces,
-                    builder.privileged(),
-                    path.to_string(),
-                    lacks,
-                ),
-        }),
+        Some(Source::Present(node)) => {
+            let (shown, by) = (path.to_string(), builder.privileged());
+            let ids = match ids {
+                Translation::None => Translation::None,
+                Translation::Container => {
+                    match can_idmap(node.magic, host, namespaces, by, shown, lacks) {
+                        true => Translation::Container,
+                        false => Translation::None,
+                    }
+                }
+                Translation::Own { .. } if by == By::Launcher && knows_idmap(node.magic, host) => {
+                    ids.clone()
+                }
+                // Asked for in so many words: shown with other owners it would be another mount.
+                Translation::Own { .. } => {
+                    return Err(PlanError::Mount {
+                        pointer: format!("{}/uidMappings", mount.pointer),
+                        what: format!(
+                            "{shown} can't be shown with ids of its own: that takes the host's root, and a file system that this kernel can map"
+                        ),
+                    });
+                }
+            };
+            Ok(What::Bind {
+                path: path.clone(),
+                recursive,
+                ids,
+            })
+        }
         Some(Source::Absent(why)) => Err(PlanError::Mount {
             pointer: mount.pointer.clone(),
             what: format!(

@@ -1,7 +1,7 @@
 //! The words of a mount plan.
 
 use crate::paths::{GuestPath, HostPath};
-use crate::policy::{Atime, Propagation};
+use crate::policy::{Atime, Propagation, Translation};
 use serde::Serialize;
 
 /// The file system of the container.
@@ -132,8 +132,8 @@ pub enum What {
         path: HostPath,
         /// With what is mounted below it.
         recursive: bool,
-        /// Ids translated.
-        idmap: bool,
+        /// How ids show.
+        ids: Translation,
     },
     /// The launcher's own file: the sample service.
     Sample,

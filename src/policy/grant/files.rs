@@ -1,5 +1,6 @@
 //! The root, what is attached below it, device nodes.
 
+use super::IdMap;
 use crate::bundle::RootSource;
 use crate::paths::{GuestPath, HostPath};
 use serde::Serialize;
@@ -76,8 +77,8 @@ pub enum MountSource {
         path: HostPath,
         /// With what is mounted below it.
         recursive: bool,
-        /// Ids translated to the container's (MOUNT_ATTR_IDMAP, Linux 5.12).
-        idmap: bool,
+        /// How ids on disk show (MOUNT_ATTR_IDMAP, Linux 5.12).
+        ids: Translation,
     },
     /// Memory, with a size.
     Tmpfs {
@@ -107,6 +108,23 @@ pub enum MountSource {
     Sysfs,
     /// The cgroup tree as seen from the container's cgroup namespace, read-only.
     Cgroup,
+}
+
+/// How the ids of files show through a mount.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Translation {
+    /// As they are.
+    None,
+    /// As those of the container's user namespace.
+    Container,
+    /// As these say.
+    Own {
+        /// User ids.
+        uids: Vec<IdMap>,
+        /// Group ids.
+        gids: Vec<IdMap>,
+    },
 }
 
 /// A device node.

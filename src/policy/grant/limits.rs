@@ -46,6 +46,28 @@ pub struct Limits {
     pub io_devices: Vec<IoThrottle>,
     /// Huge pages by page size ("2MB"), in bytes.
     pub hugepages: Vec<(String, u64)>,
+    /// How readily memory is swapped (v1 only).
+    pub swappiness: Option<u64>,
+    /// Bytes of TCP buffers (v1 only; elsewhere they count as memory).
+    pub kernel_tcp: Option<u64>,
+    /// Whether a process that hits the limit waits instead of being killed (v1, compat).
+    pub oom_waits: bool,
+    /// The cgroup only gets CPU time that nobody else wants.
+    pub cpu_idle: bool,
+    /// Microseconds of quota that may be saved up.
+    pub cpu_burst: Option<u64>,
+    /// Real-time share: microseconds, of each period if one is given (v1).
+    pub realtime: Option<(u64, Option<u64>)>,
+    /// Relative share of disks, 10 to 1000.
+    pub io_weight: Option<u16>,
+    /// The same for single devices: (major, minor, weight).
+    pub io_weights: Vec<(u32, u32, u16)>,
+    /// Class of outgoing packets (v1 net_cls).
+    pub net_class: Option<u32>,
+    /// Priority of outgoing packets by interface (v1 net_prio).
+    pub net_priorities: Vec<(String, u32)>,
+    /// RDMA handles and objects by device.
+    pub rdma: Vec<RdmaLimit>,
     /// Raw v2 keys (linux.resources.unified), policy-checked.
     pub unified: Vec<(String, String)>,
 }
@@ -84,4 +106,15 @@ pub enum Ports {
     Declared(Vec<u16>),
     /// Not limited, by exception.
     Any,
+}
+
+/// Limits of one RDMA device; `None`: not limited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RdmaLimit {
+    /// Which.
+    pub device: String,
+    /// HCA handles.
+    pub handles: Option<u32>,
+    /// HCA objects.
+    pub objects: Option<u32>,
 }

@@ -49,8 +49,13 @@ pub enum Ids {
     },
     /// No user namespace: the same ids as on the host.
     Host,
-    /// Those of a user namespace that is joined.
-    Joined,
+    /// Those of a user namespace that is joined; the lists are what the request says they are, or empty.
+    Joined {
+        /// User ids.
+        uids: Vec<IdMap>,
+        /// Group ids.
+        gids: Vec<IdMap>,
+    },
 }
 
 /// One range of ids.
@@ -62,4 +67,13 @@ pub struct IdMap {
     pub outside: u32,
     /// How many.
     pub count: u32,
+}
+
+/// An interface of the host that moves into the container's network namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NetDevice {
+    /// Its name on the host.
+    pub host: String,
+    /// Its name inside.
+    pub inside: String,
 }

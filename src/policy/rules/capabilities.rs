@@ -5,7 +5,7 @@
 
 use super::case::Case;
 use crate::controls::ControlId;
-use crate::policy::capability;
+use crate::policy::{CapabilitySets, capability};
 use oci_spec::runtime::Capabilities;
 
 /// All five.
@@ -21,18 +21,35 @@ pub(super) fn sets(case: &mut Case<'_>) {
     let effective = whitelisted(case, "effective", asked.effective().as_ref());
     let inheritable = ambient(case, "inheritable", asked.inheritable().as_ref());
     let ambient = ambient(case, "ambient", asked.ambient().as_ref());
-    let sets = &mut case.grant.capabilities;
     // capabilities(7): effective is a part of permitted; ambient of permitted and inheritable.
-    sets.effective = within(effective, &permitted);
-    sets.ambient = within(within(ambient, &permitted), &inheritable);
-    sets.inheritable = within(inheritable, &bounding);
-    sets.permitted = permitted;
-    sets.bounding = bounding;
+    let effective = within(case, "effective", effective, ("permitted", &permitted));
+    let ambient = within(case, "ambient", ambient, ("permitted", &permitted));
+    let ambient = within(case, "ambient", ambient, ("inheritable", &inheritable));
+    let inheritable = within(case, "inheritable", inheritable, ("bounding", &bounding));
+    case.grant.capabilities = CapabilitySets {
+        bounding,
+        permitted,
+        effective,
+        inheritable,
+        ambient,
+    };
 }
 
-fn within(mut set: Vec<String>, outer: &[String]) -> Vec<String> {
-    set.retain(|name| outer.contains(name));
-    set
+/// What the kernel would not take is noted, not lost.
+fn within(
+    case: &mut Case<'_>,
+    which: &str,
+    set: Vec<String>,
+    (name, outer): (&str, &[String]),
+) -> Vec<String> {
+    let (kept, beyond): (Vec<String>, Vec<String>) =
+        set.into_iter().partition(|one| outer.contains(one));
+    if !beyond.is_empty() {
+        let pointer = format!("/process/capabilities/{which}");
+        let given = format!("not these: they are not {name}");
+        case.cut(ControlId::S8_1_5, &pointer, beyond.join(" "), given);
+    }
+    kept
 }
 
 fn names(set: Option<&Capabilities>) -> Vec<String> {

@@ -7,9 +7,9 @@ use crate::controls::ControlId;
 use crate::host::Host;
 use crate::paths::GuestPath;
 use crate::policy::{
-    Amount, Caller, CapabilitySets, CgroupPlace, Clamp, Date, Exception, Exec, Grant, Ids, Limits,
-    Loosened, LsmLabels, OnExcess, Policy, Ports, Process, Root, SeccompGrant, Template, Violation,
-    Waiver, WriteExecute,
+    Amount, Caller, CapabilitySets, CgroupPlace, Clamp, Date, Exception, Exec, Execution, Grant,
+    Ids, Limits, Loosened, LsmLabels, OnExcess, Policy, Ports, Process, Root, SeccompGrant,
+    Template, Violation, Waiver, WriteExecute,
 };
 use oci_spec::runtime::{Linux, Spec};
 use std::fmt::Display;
@@ -239,6 +239,12 @@ impl<'a> Case<'a> {
             return pointer.into();
         }
         let flag = FLAGS.iter().find(|(prefix, _)| pointer.starts_with(prefix));
+        // In a config.json the reader finds the pointer, unless a flag has written over it.
+        let by_flag = |prefix: &str| match &self.bundle.extras.by_flag {
+            None => true,
+            Some(given) => given.iter().any(|g| g == prefix),
+        };
+        let flag = flag.filter(|(prefix, _)| by_flag(prefix));
         flag.map_or(pointer, |(_, flag)| flag).into()
     }
 }
@@ -282,6 +288,7 @@ fn nothing(bundle: &Bundle) -> Grant {
             terminal: None,
             descriptors: Vec::new(),
         },
+        execution: Execution::default(),
         exec: Exec::Once,
         exec_verb: None,
         write_execute: WriteExecute::Denied,
@@ -303,6 +310,7 @@ fn nothing(bundle: &Bundle) -> Grant {
         limits: Limits::default(),
         cgroup: CgroupPlace::default(),
         sysctl: Vec::new(),
+        net_devices: Vec::new(),
         ports: Ports::Declared(Vec::new()),
         hostname: None,
         domainname: None,

@@ -1,11 +1,11 @@
 //! I/O rates, huge pages, and the classes of network and RDMA.
 
-use super::NO_MECHANISM;
 use super::case::Case;
 use super::limits::{finite, resources};
+use super::strings::{escape, shorten};
 use crate::controls::ControlId;
-use crate::policy::{Amount, IoThrottle};
-use oci_spec::runtime::LinuxThrottleDevice;
+use crate::policy::{Amount, IoThrottle, RdmaLimit};
+use oci_spec::runtime::{LinuxBlockIo, LinuxResources, LinuxThrottleDevice};
 
 /// I/O: a rate for every device, and tighter ones for single devices.
 pub(super) fn rates(case: &mut Case<'_>) {
@@ -20,26 +20,7 @@ pub(super) fn rates(case: &mut Case<'_>) {
         return;
     };
     let at = "/linux/resources/blockIO";
-    for (key, there) in [
-        ("weight", block.weight().is_some_and(|w| w != 0)),
-        ("leafWeight", block.leaf_weight().is_some_and(|w| w != 0)),
-        (
-            "weightDevice",
-            block
-                .weight_device()
-                .as_ref()
-                .is_some_and(|w| !w.is_empty()),
-        ),
-    ] {
-        if there {
-            case.refuse(
-                ControlId::S8_1_4,
-                &format!("{at}/{key}"),
-                "a weight of I/O",
-                NO_MECHANISM,
-            );
-        }
-    }
+    weights(case, at, block);
     type Set = fn(&mut IoThrottle, u64);
     let lists: [(&str, &Option<Vec<LinuxThrottleDevice>>, Set); 4] = [
         (
@@ -70,24 +51,65 @@ pub(super) fn rates(case: &mut Case<'_>) {
     }
 }
 
+/// Shares among those who wait for the same disk: they take nothing from an idle one.
+fn weights(case: &mut Case<'_>, at: &str, block: &LinuxBlockIo) {
+    let leaf = "no kernel since 5.0 has leaf weights: leave it out";
+    if block.leaf_weight().is_some_and(|w| w != 0) {
+        let place = format!("{at}/leafWeight");
+        case.refuse(ControlId::S8_1_4, &place, "a leaf weight", leaf);
+    }
+    let mut all = vec![("weight".to_string(), None, block.weight())];
+    for (index, device) in block.weight_device().iter().flatten().enumerate() {
+        let place = format!("weightDevice/{index}");
+        if device.leaf_weight().is_some_and(|w| w != 0) {
+            let place = format!("{at}/{place}/leafWeight");
+            case.refuse(ControlId::S8_1_4, &place, "a leaf weight", leaf);
+        }
+        let numbers = (device.major(), device.minor());
+        let Some(numbers) = device_numbers(case, &format!("{at}/{place}"), numbers) else {
+            continue;
+        };
+        all.push((place, Some(numbers), device.weight()));
+    }
+    for (key, device, weight) in all {
+        let limits = &mut case.grant.limits;
+        match (weight.unwrap_or(0), device) {
+            (0, _) => {}
+            (weight @ 10..=1000, None) => limits.io_weight = Some(weight),
+            (weight @ 10..=1000, Some((major, minor))) => {
+                limits.io_weights.push((major, minor, weight));
+            }
+            (weight, _) => {
+                let place = format!("{at}/{key}");
+                case.refuse(ControlId::S8_1_4, &place, weight, "give 10 to 1000");
+            }
+        }
+    }
+}
+
+fn device_numbers(
+    case: &mut Case<'_>,
+    pointer: &str,
+    (major, minor): (i64, i64),
+) -> Option<(u32, u32)> {
+    let part = |n: i64, max: u32| u32::try_from(n).ok().filter(|n| *n <= max);
+    let numbers = part(major, 4095).zip(part(minor, (1 << 20) - 1));
+    if numbers.is_none() {
+        let found = format!("the device number {major}:{minor}");
+        let remedy = "the kernel has 12 bits of major and 20 of minor number";
+        case.refuse(ControlId::S8_1_4, pointer, found, remedy);
+    }
+    numbers
+}
+
 fn throttle(
     case: &mut Case<'_>,
     pointer: &str,
     device: &LinuxThrottleDevice,
     set: fn(&mut IoThrottle, u64),
 ) {
-    let part = |n: i64, max: u32| u32::try_from(n).ok().filter(|n| *n <= max);
-    let (Some(major), Some(minor)) = (
-        part(device.major(), 4095),
-        part(device.minor(), (1 << 20) - 1),
-    ) else {
-        let found = format!("the device number {}:{}", device.major(), device.minor());
-        case.refuse(
-            ControlId::S8_1_4,
-            pointer,
-            found,
-            "the kernel has 12 bits of major and 20 of minor number",
-        );
+    let numbers = (device.major(), device.minor());
+    let Some((major, minor)) = device_numbers(case, pointer, numbers) else {
         return;
     };
     if case.grant.limits.io_devices.len() >= 256 {
@@ -145,24 +167,46 @@ pub(super) fn other(case: &mut Case<'_>) {
         };
         case.grant.limits.hugepages.push((size.clone(), granted));
     }
-    let network = resources.network().as_ref();
-    let class = network.and_then(|n| n.class_id()).is_some_and(|id| id != 0);
-    let priorities = network
-        .and_then(|n| n.priorities().as_ref())
-        .is_some_and(|p| !p.is_empty());
-    let rdma = resources.rdma().as_ref().is_some_and(|r| !r.is_empty());
-    for (key, there, found) in [
-        ("network/classID", class, "a network class"),
-        ("network/priorities", priorities, "network priorities"),
-        ("rdma", rdma, "RDMA limits"),
-    ] {
-        if there {
-            case.refuse(
-                ControlId::S8_1_4,
-                &format!("/linux/resources/{key}"),
-                found,
-                NO_MECHANISM,
-            );
+    network(case, resources);
+    for (device, limit) in resources.rdma().iter().flatten() {
+        let pointer = format!("/linux/resources/rdma/{}", shorten(&escape(device)));
+        if !is_device_name(device) {
+            let remedy = "name the device as it is below /sys/class/infiniband";
+            case.refuse(ControlId::S8_1_4, &pointer, "no device name", remedy);
+            continue;
+        }
+        case.grant.limits.rdma.push(RdmaLimit {
+            device: device.clone(),
+            handles: limit.hca_handles(),
+            objects: limit.hca_objects(),
+        });
+    }
+    case.grant
+        .limits
+        .rdma
+        .sort_by(|a, b| a.device.cmp(&b.device));
+}
+
+/// Marks on outgoing packets, which v1 alone can give.
+fn network(case: &mut Case<'_>, resources: &LinuxResources) {
+    let Some(asked) = resources.network() else {
+        return;
+    };
+    let at = "/linux/resources/network";
+    case.grant.limits.net_class = asked.class_id().filter(|id| *id != 0);
+    for (index, priority) in asked.priorities().iter().flatten().enumerate() {
+        if is_device_name(priority.name()) {
+            let entry = (priority.name().clone(), priority.priority());
+            case.grant.limits.net_priorities.push(entry);
+        } else {
+            let place = format!("{at}/priorities/{index}/name");
+            let remedy = "name a network interface: at most 15 bytes";
+            case.refuse(ControlId::S8_1_4, &place, "no interface name", remedy);
         }
     }
+}
+
+fn is_device_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-@".contains(&b);
+    !name.is_empty() && name.len() <= 64 && name.bytes().all(plain)
 }

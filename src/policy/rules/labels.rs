@@ -3,7 +3,7 @@
 use super::case::Case;
 use super::strings::shorten;
 use crate::controls::ControlId;
-use crate::policy::LsmLabels;
+use crate::policy::{LsmLabels, Namespace, NamespaceKind};
 
 /// AppArmor and SELinux: carried where the module is active; a label that can't be set stops the launch, as in runc.
 pub(super) fn lsm(case: &mut Case<'_>) {
@@ -58,6 +58,20 @@ pub(super) fn host_names(case: &mut Case<'_>) {
     let spec = case.spec();
     case.grant.hostname = host_name(case, "/hostname", spec.hostname().as_deref());
     case.grant.domainname = host_name(case, "/domainname", spec.domainname().as_deref());
+    let own = |n: &Namespace| n.kind == NamespaceKind::Uts && n.join.is_none();
+    if case.grant.namespaces.iter().any(own) {
+        return;
+    }
+    let grant = &mut case.grant;
+    for (pointer, name) in [
+        ("/hostname", grant.hostname.take()),
+        ("/domainname", grant.domainname.take()),
+    ] {
+        if let Some(name) = name {
+            let given = "that of the namespace, which is not this container's alone";
+            case.cut(ControlId::S8_1_3, pointer, name, given);
+        }
+    }
 }
 
 fn host_name(case: &mut Case<'_>, pointer: &str, asked: Option<&str>) -> Option<String> {

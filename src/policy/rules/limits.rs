@@ -1,10 +1,9 @@
 //! CPU and processes: always limited, by default or as asked, never above the ceiling.
 
-use super::NO_MECHANISM;
 use super::case::Case;
 use crate::controls::ControlId;
 use crate::policy::{Amount, Count, Cpus};
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::{LinuxCpu, LinuxResources};
 
 /// The `resources` section, if any.
 pub(super) fn resources<'a>(case: &Case<'a>) -> Option<&'a LinuxResources> {
@@ -78,36 +77,65 @@ pub(super) fn cpu(case: &mut Case<'_>) {
     let list = |text: &Option<String>| text.clone().filter(|t| !t.trim().is_empty());
     case.grant.limits.cpuset_cpus = id_list(case, &format!("{at}/cpus"), list(cpu.cpus()));
     case.grant.limits.cpuset_mems = id_list(case, &format!("{at}/mems"), list(cpu.mems()));
-    if cpu.burst().is_some_and(|n| n != 0) {
-        case.over(
-            ControlId::S8_1_4,
-            &format!("{at}/burst"),
-            format!("{} microseconds", cpu.burst().unwrap_or(0)),
-            "no burst",
-        );
-    }
-    for (key, there, found) in [
-        (
-            "realtimeRuntime",
-            cpu.realtime_runtime().is_some_and(|n| n != 0),
-            "real-time scheduling",
-        ),
-        (
-            "realtimePeriod",
-            cpu.realtime_period().is_some_and(|n| n != 0),
-            "real-time scheduling",
-        ),
-        ("idle", cpu.idle().is_some_and(|n| n != 0), "an idle cgroup"),
-    ] {
-        if there {
-            case.refuse(
-                ControlId::S8_1_4,
-                &format!("{at}/{key}"),
-                found,
-                NO_MECHANISM,
-            );
+    burst(
+        case,
+        &format!("{at}/burst"),
+        cpu.burst().unwrap_or(0),
+        quota,
+    );
+    match cpu.idle() {
+        None | Some(0) => {}
+        Some(1) => {
+            case.grant.limits.cpu_idle = true;
+            if let Some(shares) = case.grant.limits.cpu_shares.take() {
+                let given = "the least there is: an idle cgroup takes no other";
+                case.cut(ControlId::S8_1_4, &format!("{at}/shares"), shares, given);
+            }
+        }
+        Some(n) => {
+            let place = format!("{at}/idle");
+            case.refuse(ControlId::S8_1_4, &place, n, "give 0 or 1");
         }
     }
+    realtime(case, at, &cpu);
+}
+
+/// Saved-up quota is time that others count on: none but under compat.
+fn burst(case: &mut Case<'_>, pointer: &str, asked: u64, quota: u64) {
+    if asked == 0 {
+        return;
+    }
+    if !case.compat() {
+        let found = format!("{asked} microseconds");
+        return case.over(ControlId::S8_1_4, pointer, found, "no burst");
+    }
+    // The kernel takes no more than the quota.
+    if asked > quota {
+        case.cut(ControlId::S8_1_4, pointer, asked, quota);
+    }
+    case.grant.limits.cpu_burst = Some(asked.min(quota));
+}
+
+/// A share for real-time processes, which cgroup v1 alone can give.
+fn realtime(case: &mut Case<'_>, at: &str, cpu: &LinuxCpu) {
+    let runtime = cpu.realtime_runtime().and_then(|n| u64::try_from(n).ok());
+    let (runtime, period) = (runtime.unwrap_or(0), cpu.realtime_period().unwrap_or(0));
+    if runtime == 0 && period == 0 {
+        return;
+    }
+    let place = match runtime {
+        0 => format!("{at}/realtimePeriod"),
+        _ => format!("{at}/realtimeRuntime"),
+    };
+    let what = format!("{runtime} microseconds of real-time in {period}");
+    if !case.waived(&place, &what, |g| g.realtime) {
+        return case.over(ControlId::S8_1_4, &place, what, "no real-time share");
+    }
+    if !case.host.cgroups.has_v1("cpu") {
+        let remedy = "cgroup v2 has no real-time shares: leave it out, or boot with cgroup v1";
+        return case.refuse(ControlId::S8_1_4, &place, what, remedy);
+    }
+    case.grant.limits.realtime = Some((runtime, Some(period).filter(|n| *n != 0)));
 }
 
 fn quota(case: &mut Case<'_>, asked: Amount, period: u64, ceiling: Cpus) -> u64 {
@@ -127,7 +155,7 @@ fn quota(case: &mut Case<'_>, asked: Amount, period: u64, ceiling: Cpus) -> u64 
 }
 
 /// The kernel's list form: "0-3,7".
-fn id_list(case: &mut Case<'_>, pointer: &str, text: Option<String>) -> Option<String> {
+pub(super) fn id_list(case: &mut Case<'_>, pointer: &str, text: Option<String>) -> Option<String> {
     let text = text?;
     let number = |n: &str| {
         (!n.is_empty() && n.len() <= 5 && n.bytes().all(|b| b.is_ascii_digit()))

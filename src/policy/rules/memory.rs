@@ -4,6 +4,7 @@ use super::case::Case;
 use super::limits::{asked, finite, resources};
 use crate::controls::ControlId;
 use crate::policy::Amount;
+use oci_spec::runtime::LinuxMemory;
 
 /// Smallest memory that the launcher itself and a C program get through with, in bytes.
 const LEAST_MEMORY: u64 = 512 << 10;
@@ -74,44 +75,7 @@ pub(super) fn limits(case: &mut Case<'_>) {
             limit,
         );
     }
-    let set = |n: Option<i64>| n.is_some_and(|n| n > 0);
-    let idle = [
-        (
-            "kernel",
-            set(asked_memory.kernel()),
-            "a limit of kernel memory",
-            "counted in memory since Linux 5.4",
-        ),
-        (
-            "kernelTCP",
-            set(asked_memory.kernel_tcp()),
-            "a limit of TCP buffers",
-            "counted in memory",
-        ),
-        (
-            "swappiness",
-            asked_memory.swappiness().is_some_and(|n| n != 0),
-            "swappiness",
-            "the kernel's: swap is limited instead",
-        ),
-        (
-            "checkBeforeUpdate",
-            asked_memory.check_before_update() == Some(true),
-            "a check before updates",
-            "none: this is no update",
-        ),
-        (
-            "disableOOMKiller",
-            asked_memory.disable_oom_killer() == Some(true),
-            "no OOM killer",
-            "the OOM killer, in this container only",
-        ),
-    ];
-    for (key, there, found, given) in idle {
-        if there {
-            case.cut(ControlId::S8_1_4, &format!("{at}/{key}"), found, given);
-        }
-    }
+    lesser(case, at, &asked_memory, limit);
     if asked_memory.use_hierarchy() == Some(false) {
         case.cut(
             ControlId::S8_1_4,
@@ -120,6 +84,55 @@ pub(super) fn limits(case: &mut Case<'_>) {
             "true",
         );
     }
+}
+
+/// What v1 alone has: honoured there, noted elsewhere.
+fn lesser(case: &mut Case<'_>, at: &str, asked: &LinuxMemory, limit: Amount) {
+    let v1 = case.host.cgroups.has_v1("memory");
+    let swaps = case.grant.limits.swap != Some(0);
+    let mut idle = |key: &str, found: &str, given: &str| {
+        case.cut(ControlId::S8_1_4, &format!("{at}/{key}"), found, given);
+    };
+    #[allow(deprecated)]
+    if asked.kernel().is_some_and(|n| n > 0) {
+        let given = "counted in memory since Linux 5.4";
+        idle("kernel", "a limit of kernel memory", given);
+    }
+    if asked.check_before_update() == Some(true) {
+        let given = "none: this is no update";
+        idle("checkBeforeUpdate", "a check before updates", given);
+    }
+    let tcp = asked.kernel_tcp().and_then(|n| u64::try_from(n).ok());
+    let tcp = tcp.filter(|n| *n > 0);
+    if tcp.is_some() && !v1 {
+        idle("kernelTCP", "a limit of TCP buffers", "counted in memory");
+    }
+    let swappiness = asked.swappiness().filter(|_| swaps && v1);
+    if asked.swappiness().is_some_and(|n| n != 0) && swappiness.is_none() {
+        let given = match swaps {
+            true => "the kernel's: cgroup v2 has none of its own",
+            false => "moot: there is no swap",
+        };
+        idle("swappiness", "swappiness", given);
+    }
+    let waits = asked.disable_oom_killer() == Some(true);
+    if waits && !(v1 && case.compat()) {
+        case.cut(
+            ControlId::S8_1_4,
+            &format!("{at}/disableOOMKiller"),
+            "no OOM killer",
+            "the OOM killer, in this container only",
+        );
+    }
+    if let Some(n) = swappiness.filter(|n| *n > 200) {
+        let place = format!("{at}/swappiness");
+        case.refuse(ControlId::S8_1_4, &place, n, "the kernel takes 0 to 200");
+    }
+    let compat = case.compat();
+    let limits = &mut case.grant.limits;
+    limits.swappiness = swappiness;
+    limits.kernel_tcp = tcp.filter(|_| v1).map(|n| n.min(limit.0));
+    limits.oom_waits = waits && v1 && compat;
 }
 
 fn swap(case: &mut Case<'_>, asked: Amount) -> Amount {

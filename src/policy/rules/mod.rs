@@ -7,28 +7,36 @@ mod annotations;
 mod capabilities;
 mod case;
 mod cgroup;
+mod clocks;
 mod devices;
 mod env;
+mod execution;
 mod hooks;
 mod identity;
+mod interfaces;
 mod io;
 mod labels;
 mod limits;
 mod memory;
+mod mount_flags;
 mod mount_options;
 mod mounts;
 mod namespaces;
 mod paths;
 mod ports;
 mod process;
+mod remount;
 mod rlimits;
 mod root;
 mod seccomp;
 mod strings;
 mod sysctl;
 mod template;
+mod translation;
 mod unsupported;
 mod volumes;
+
+pub use mount_options::MOUNT_OPTIONS;
 
 use super::{Decision, Policy};
 use crate::bundle::Bundle;
@@ -81,8 +89,15 @@ const RULES: &[Rule] = &[
     rule(&[S8_1_4], cgroup::place),
     rule(&[S8_1_4, S8_4_13], rlimits::all),
     rule(&[S8_1_4], rlimits::oom_score),
+    rule(&[S8_1_4], execution::scheduler),
+    rule(&[S8_1_4], execution::io_priority),
+    rule(&[S8_1_4], execution::affinity),
+    rule(&[S8_1_4], execution::personality),
+    rule(&[S8_1_4], execution::memory_policy),
+    rule(&[S8_1_3], clocks::offsets),
     rule(&[S8_1_4, S8_4_8], seccomp::profile),
     rule(&[S8_2_4, S8_5_4, S8_5_5], ports::tcp),
+    rule(&[S8_4_4], interfaces::moved),
     rule(&[S8_5_1, S8_4_4], sysctl::all),
     rule(&[S8_4_14], labels::lsm),
     rule(&[S8_1_3], labels::host_names),

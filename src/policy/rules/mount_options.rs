@@ -37,6 +37,72 @@ pub(super) enum Recursion {
     Tree,
 }
 
+/// The options without a value, as `features` lists them. Some are known and change nothing, which a note says.
+pub const MOUNT_OPTIONS: &[&str] = &[
+    "async",
+    "atime",
+    "bind",
+    "defaults",
+    "dev",
+    "diratime",
+    "dirsync",
+    "exec",
+    "idmap",
+    "iversion",
+    "lazytime",
+    "loud",
+    "mand",
+    "noatime",
+    "nodev",
+    "nodiratime",
+    "noexec",
+    "noiversion",
+    "nolazytime",
+    "nomand",
+    "norelatime",
+    "nostrictatime",
+    "nosuid",
+    "nosymfollow",
+    "private",
+    "ratime",
+    "rbind",
+    "rdev",
+    "rdiratime",
+    "relatime",
+    "remount",
+    "rexec",
+    "ridmap",
+    "rnoatime",
+    "rnodev",
+    "rnodiratime",
+    "rnoexec",
+    "rnorelatime",
+    "rnostrictatime",
+    "rnosuid",
+    "rnosymfollow",
+    "ro",
+    "rprivate",
+    "rrelatime",
+    "rro",
+    "rrw",
+    "rshared",
+    "rslave",
+    "rstrictatime",
+    "rsuid",
+    "rsymfollow",
+    "runbindable",
+    "rw",
+    "shared",
+    "silent",
+    "slave",
+    "strictatime",
+    "suid",
+    "symfollow",
+    "sync",
+    "tmpcopyup",
+    "unbindable",
+];
+
 /// Reads all options; later ones win, as in mount(8).
 pub(super) fn parse(options: &[String]) -> MountOptions {
     let mut out = MountOptions::default();
@@ -194,6 +260,13 @@ mod tests {
         ] {
             assert_eq!(read(&[wrong]).unknown, [wrong], "{wrong}");
         }
+    }
+
+    #[test]
+    fn every_option_that_is_listed_is_known() {
+        let unknown = read(MOUNT_OPTIONS).unknown;
+        assert!(unknown.is_empty(), "{unknown:?}");
+        assert!(MOUNT_OPTIONS.is_sorted(), "sorted, each once");
     }
 
     #[test]

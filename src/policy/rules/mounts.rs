@@ -3,11 +3,12 @@
 //! Nothing lies over or below /proc and /sys but their own file systems (CVE-2019-16884, CVE-2019-19921 and kin).
 
 use super::case::Case;
+use super::mount_flags::attributes;
 use super::mount_options::{self, MountOptions};
-use super::{strings::MAX_LIST, strings::shorten, volumes};
+use super::{strings::MAX_LIST, strings::shorten, translation, volumes};
 use crate::controls::ControlId;
 use crate::paths::GuestPath;
-use crate::policy::{Amount, Atime, Mount, MountSource, Propagation};
+use crate::policy::{Amount, Atime, Mount, MountSource, Translation};
 use std::collections::BTreeSet;
 
 /// Far more than any image or engine asks for, far less than what fills the kernel's table (fs.mount-max).
@@ -82,16 +83,10 @@ fn one(
             super::NO_MECHANISM,
         );
     }
-    let own = mount.uid_mappings().is_some() || mount.gid_mappings().is_some();
-    if own && !same_maps(case, mount) {
-        case.refuse(
-            ControlId::S8_5_1,
-            &format!("{pointer}/uidMappings"),
-            "id mappings other than the container's",
-            "use those of /linux, or leave them out",
-        );
+    if super::remount::is_change(mount, &options) {
+        return super::remount::change(case, pointer, &target, &options);
     }
-    let Some(source) = source(case, pointer, &target, mount, &options, own) else {
+    let Some(source) = source(case, pointer, &target, mount, &options) else {
         return;
     };
     if !taken.insert(target.clone()) {
@@ -99,15 +94,9 @@ fn one(
         case.refuse(ControlId::S8_4_5, pointer, found, "mount each place once");
         return;
     }
-    misplaced(case, pointer, &source, &options);
+    misplaced(case, pointer, &source, mount, &options);
     let granted = attributes(case, pointer, plain(target, source, pointer), &options);
     case.grant.mounts.push(granted);
-}
-
-fn same_maps(case: &Case<'_>, mount: &oci_spec::runtime::Mount) -> bool {
-    case.linux().is_some_and(|l| {
-        l.uid_mappings() == mount.uid_mappings() && l.gid_mappings() == mount.gid_mappings()
-    })
 }
 
 /// What is attached, or `None` after saying why not.
@@ -117,7 +106,6 @@ fn source(
     target: &GuestPath,
     mount: &oci_spec::runtime::Mount,
     options: &MountOptions,
-    own_maps: bool,
 ) -> Option<MountSource> {
     let kind = mount.typ().as_deref().unwrap_or("");
     let kind = if options.bind.is_some() || kind == "none" {
@@ -171,8 +159,11 @@ fn source(
         }
         "tmpfs" => Some(tmpfs(case, pointer, options)),
         "bind" => {
-            let idmap = options.idmap || own_maps || case.bundle.extras.idmapped.contains(target);
-            volumes::bind(case, pointer, target, mount, options, idmap)
+            let ids = match case.bundle.extras.idmapped.contains(target) {
+                true => Translation::Container,
+                false => translation::of(case, pointer, mount, options.idmap),
+            };
+            volumes::bind(case, pointer, target, mount, options, ids)
         }
         other => {
             let found = format!("the file system {:?}", shorten(other));
@@ -196,7 +187,13 @@ fn is_kernel_place(target: &GuestPath) -> bool {
 }
 
 /// Options of another kind of mount: they change nothing, and that is said.
-fn misplaced(case: &mut Case<'_>, pointer: &str, source: &MountSource, options: &MountOptions) {
+fn misplaced(
+    case: &mut Case<'_>,
+    pointer: &str,
+    source: &MountSource,
+    mount: &oci_spec::runtime::Mount,
+    options: &MountOptions,
+) {
     let tmpfs = matches!(source, MountSource::Tmpfs { .. } | MountSource::Dev);
     let bind = matches!(source, MountSource::Bind { .. });
     let sized = options.size.is_some() || options.inodes.is_some() || options.copy_up;
@@ -218,7 +215,8 @@ fn misplaced(case: &mut Case<'_>, pointer: &str, source: &MountSource, options: 
             "those of the source",
         );
     }
-    if options.idmap && !bind {
+    let mapped = mount.uid_mappings().is_some() || mount.gid_mappings().is_some();
+    if (options.idmap || mapped) && !bind {
         let place = format!("{pointer}/options");
         case.cut(
             ControlId::S8_4_7,
@@ -265,89 +263,5 @@ fn tmpfs(case: &mut Case<'_>, pointer: &str, options: &MountOptions) -> MountSou
         mode: options.mode,
         uid: options.uid,
         gid: options.gid,
-    }
-}
-
-/// Flags of the mount: what is asked, and what is always added.
-fn attributes(
-    case: &mut Case<'_>,
-    pointer: &str,
-    mut mount: Mount,
-    options: &MountOptions,
-) -> Mount {
-    let place = format!("{pointer}/options");
-    for (option, why) in &options.idle {
-        case.cut(ControlId::S8_4_7, &place, option, why);
-    }
-    if case.compat() {
-        return as_asked(mount, options);
-    }
-    let kernel = matches!(mount.source, MountSource::Sysfs | MountSource::Cgroup);
-    if kernel && !options.readonly {
-        let found = format!("a writable {}", mount.target);
-        case.over(ControlId::S8_4_7, &place, found, "a read-only one");
-    }
-    mount.readonly = options.readonly || kernel || mount.source == MountSource::Dev;
-    mount.nodev = !matches!(mount.source, MountSource::Dev | MountSource::Devpts { .. });
-    if options.suid {
-        case.over(ControlId::S8_3_7, &place, "suid", "nosuid");
-    }
-    if options.dev {
-        case.over(ControlId::S8_5_1, &place, "dev", "nodev");
-    }
-    mount.noexec = noexec(case, &place, &mount, options);
-    mount.atime = options.atime.unwrap_or(Atime::Relatime);
-    mount.nosymfollow = options.nosymfollow;
-    mount.propagation = propagation(case, &place, options);
-    mount
-}
-
-/// Under compat: the request's own flags.
-fn as_asked(mut mount: Mount, options: &MountOptions) -> Mount {
-    mount.readonly = options.readonly;
-    mount.noexec = options.noexec;
-    mount.nosuid = options.nosuid;
-    mount.nodev = options.nodev;
-    mount.atime = options.atime.unwrap_or(Atime::Relatime);
-    mount.nosymfollow = options.nosymfollow;
-    mount.propagation = options.propagation;
-    mount
-}
-
-/// Everything but a read-only volume, which is as it is asked; a writable one only by exception.
-fn noexec(case: &mut Case<'_>, place: &str, mount: &Mount, options: &MountOptions) -> bool {
-    match mount.source {
-        MountSource::Bind { .. } if mount.readonly => options.noexec,
-        MountSource::Bind { .. } | MountSource::Tmpfs { .. } => {
-            let target = mount.target.as_str();
-            let excepted = !options.noexec
-                && case.waived(place, format!("execution from {target}"), |g| {
-                    g.exec_on.iter().any(|p| p == target)
-                });
-            if options.exec && !excepted {
-                case.over(ControlId::S8_4_8, place, "exec", "noexec");
-            }
-            !excepted
-        }
-        _ => true,
-    }
-}
-
-fn propagation(case: &mut Case<'_>, place: &str, options: &MountOptions) -> Option<Propagation> {
-    match options.propagation {
-        None | Some(Propagation::Private) => None,
-        Some(Propagation::Unbindable) => {
-            case.cut(ControlId::S8_4_5, place, "unbindable", "private");
-            None
-        }
-        Some(asked) => {
-            case.over(
-                ControlId::S8_4_5,
-                place,
-                format!("{asked:?} propagation"),
-                "Private",
-            );
-            None
-        }
     }
 }

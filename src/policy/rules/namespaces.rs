@@ -104,14 +104,12 @@ fn join_at(
     path: &str,
 ) -> Option<HostPath> {
     let name = word(kind);
-    let remedy = format!(
-        "a namespace is joined at one of: {}",
-        case.policy
-            .ceilings
-            .join
-            .get(name)
-            .map_or_else(String::new, |p| p.join(", "))
-    );
+    let places = case.policy.ceilings.join.get(name);
+    let remedy = match (places.map(|p| p.join(", ")).unwrap_or_default(), kind) {
+        (_, NamespaceKind::Mount) => "a mount namespace is never joined: whoever else is in it could change a root that was verified read-only; leave the path out".into(),
+        (places, _) if places.is_empty() => format!("policy lets no {name} namespace be joined: leave the path out"),
+        (places, _) => format!("a {name} namespace is joined at one of: {places}"),
+    };
     let parsed = HostPath::parse(path)
         .ok()
         .filter(|_| !path.split('/').any(|p| p == ".." || p == "."));
@@ -140,7 +138,7 @@ fn join_at(
             })
         })
     };
-    if allowed || waived(case) {
+    if allowed || (!host && waived(case)) {
         return Some(parsed);
     }
     let found = match host {
@@ -190,12 +188,12 @@ pub(super) fn ids(case: &mut Case<'_>) {
     let uids = maps(case.linux().and_then(|l| l.uid_mappings().as_ref()));
     let gids = maps(case.linux().and_then(|l| l.gid_mappings().as_ref()));
     let mapped = !uids.is_empty() || !gids.is_empty();
-    if mapped && joined != Some(false) {
+    if mapped && joined.is_none() {
         let pointer = match uids.is_empty() {
             true => "/linux/gidMappings",
             false => "/linux/uidMappings",
         };
-        let found = "id mappings without a new user namespace";
+        let found = "id mappings without a user namespace";
         case.refuse(
             ControlId::S8_5_1,
             pointer,
@@ -205,7 +203,11 @@ pub(super) fn ids(case: &mut Case<'_>) {
         return;
     }
     case.grant.ids = match joined {
-        Some(true) => Ids::Joined,
+        // What the engine believes the maps to be: compared with what they are.
+        Some(true) => Ids::Joined {
+            uids: known(case, "/linux/uidMappings", &uids),
+            gids: known(case, "/linux/gidMappings", &gids),
+        },
         Some(false) if mapped => Ids::Mapped {
             uids: ranges(case, "/linux/uidMappings", &uids),
             gids: ranges(case, "/linux/gidMappings", &gids),
@@ -228,6 +230,13 @@ pub(super) fn ids(case: &mut Case<'_>) {
     };
 }
 
+fn known(case: &mut Case<'_>, pointer: &str, list: &[LinuxIdMapping]) -> Vec<IdMap> {
+    match list.is_empty() {
+        true => Vec::new(),
+        false => ranges(case, pointer, list),
+    }
+}
+
 fn without_user_namespace(case: &mut Case<'_>) {
     if case.standalone() && !case.waived("--userns", "no user namespace", |g| g.no_user_namespace) {
         case.refuse(
@@ -239,7 +248,7 @@ fn without_user_namespace(case: &mut Case<'_>) {
     }
 }
 
-fn ranges(case: &mut Case<'_>, pointer: &str, list: &[LinuxIdMapping]) -> Vec<IdMap> {
+pub(super) fn ranges(case: &mut Case<'_>, pointer: &str, list: &[LinuxIdMapping]) -> Vec<IdMap> {
     // user_namespaces(7): 340 lines since Linux 4.15.
     if list.is_empty() || list.len() > 340 {
         let found = format!("{} ranges of ids", list.len());

@@ -3,7 +3,6 @@
 use super::NO_MECHANISM;
 use super::case::Case;
 use crate::controls::ControlId;
-use oci_spec::runtime::{LinuxPersonalityDomain, LinuxSchedulerPolicy, MemoryPolicyModeType};
 
 /// Sections for other systems.
 #[allow(deprecated)]
@@ -65,57 +64,12 @@ pub(super) fn fields(case: &mut Case<'_>) {
             "/process/commandLine",
             "a Windows command line",
         );
-        no(
-            case,
-            p.io_priority().is_some(),
-            "/process/ioPriority",
-            "an I/O priority",
-        );
-        no(
-            case,
-            p.exec_cpu_affinity().is_some(),
-            "/process/execCPUAffinity",
-            "a CPU affinity for exec",
-        );
-        let scheduler = p.scheduler().as_ref().is_some_and(|s| {
-            let other = *s.policy() != LinuxSchedulerPolicy::SchedOther;
-            let set = [s.nice(), s.priority()]
-                .iter()
-                .any(|n| n.is_some_and(|n| n != 0));
-            let flags = s.flags().as_ref().is_some_and(|f| !f.is_empty());
-            let deadline = [s.runtime(), s.deadline(), s.period()];
-            other || set || flags || deadline.iter().any(|n| n.is_some_and(|n| n != 0))
-        });
-        no(case, scheduler, "/process/scheduler", "a scheduling policy");
     }
     let Some(linux) = case.linux() else { return };
-    let net = linux.net_devices().as_ref().is_some_and(|d| !d.is_empty());
-    no(case, net, "/linux/netDevices", "network devices to move");
     no(
         case,
         linux.intel_rdt().is_some(),
         "/linux/intelRdt",
         "cache and bandwidth allocation",
     );
-    let memory = linux.memory_policy().as_ref().is_some_and(|m| {
-        m.mode() != MemoryPolicyModeType::MpolDefault
-            || m.nodes().as_ref().is_some_and(|n| !n.is_empty())
-            || m.flags().as_ref().is_some_and(|f| !f.is_empty())
-    });
-    no(case, memory, "/linux/memoryPolicy", "a NUMA memory policy");
-    let personality = linux.personality().as_ref().is_some_and(|p| {
-        p.domain() != LinuxPersonalityDomain::PerLinux
-            || p.flags().as_ref().is_some_and(|f| !f.is_empty())
-    });
-    no(
-        case,
-        personality,
-        "/linux/personality",
-        "another personality than LINUX",
-    );
-    let offsets = linux.time_offsets().as_ref().is_some_and(|o| {
-        o.values()
-            .any(|t| t.secs().unwrap_or(0) != 0 || t.nanosecs().unwrap_or(0) != 0)
-    });
-    no(case, offsets, "/linux/timeOffsets", "offsets of clocks");
 }

@@ -6,8 +6,8 @@ use super::case::Case;
 use super::mount_options::{MountOptions, Recursion};
 use crate::controls::ControlId;
 use crate::paths::{GuestPath, HostPath};
-use crate::policy::MountSource;
 use crate::policy::ceilings::is_below;
+use crate::policy::{MountSource, Translation};
 
 /// The source of a bind mount, if policy opens it.
 pub(super) fn bind(
@@ -16,7 +16,7 @@ pub(super) fn bind(
     target: &GuestPath,
     mount: &oci_spec::runtime::Mount,
     options: &MountOptions,
-    idmap: bool,
+    ids: Translation,
 ) -> Option<MountSource> {
     let place = format!("{pointer}/source");
     if target.as_str() == "/dev" {
@@ -67,7 +67,7 @@ pub(super) fn bind(
     Some(MountSource::Bind {
         path,
         recursive: options.bind == Some(Recursion::Tree),
-        idmap,
+        ids,
     })
 }
 

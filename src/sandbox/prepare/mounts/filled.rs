@@ -1,6 +1,6 @@
 //! Memory file systems that we fill: /dev, secrets, masks.
 
-use super::super::super::ops::{EMPTY_DIR, EMPTY_FILE, Op, Slot};
+use super::super::super::ops::{EMPTY_DIR, EMPTY_FILE, Mapped, Op, Slot};
 use super::super::{PrepareError, c_string};
 use super::{Compiler, flags};
 use crate::plan::mounts::{Attrs, By, DevNodes, Step, What};
@@ -172,7 +172,7 @@ impl Compiler<'_> {
                 slot,
                 recursive: false,
                 attr,
-                idmap: false,
+                idmap: Mapped::Not,
             },
         );
         self.push(child, label, Op::AttachStage { slot });

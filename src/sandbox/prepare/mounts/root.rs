@@ -1,6 +1,6 @@
 //! The root: the image, or an overlay on it that has what is missing.
 
-use super::super::super::ops::{Op, ROOT, Slot};
+use super::super::super::ops::{Mapped, Op, ROOT, Slot};
 use super::super::{PrepareError, c_string};
 use super::{Compiler, change, flags, option};
 use crate::paths::GuestPath;
@@ -37,7 +37,7 @@ impl Compiler<'_> {
                         slot: ROOT,
                         recursive: false,
                         attr: change(&sealed),
-                        idmap: false,
+                        idmap: Mapped::Not,
                     },
                 );
             }
@@ -69,7 +69,10 @@ impl Compiler<'_> {
                         slot: tree,
                         recursive: true,
                         attr: change(&sealed),
-                        idmap: *idmap,
+                        idmap: match idmap {
+                            true => Mapped::Container,
+                            false => Mapped::Not,
+                        },
                     },
                 );
                 self.send(root.by, tree);

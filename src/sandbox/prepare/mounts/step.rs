@@ -1,9 +1,11 @@
 //! One step of the plan: made detached, sent if the launcher made it, attached.
 
-use super::super::super::ops::{EMPTY_DIR, EMPTY_FILE, Op, Slot};
+use super::super::super::ops::{EMPTY_DIR, EMPTY_FILE, Mapped, Op, Slot};
+use super::super::namespaces::namespace_with;
 use super::super::{PrepareError, c_string};
 use super::{Compiler, change, flags, option, own_file};
 use crate::paths::GuestPath;
+use crate::plan::Translation;
 use crate::plan::mounts::{Attrs, By, DevNodes, Step, What};
 use crate::sys::mount::{MountAttr, attr};
 
@@ -50,6 +52,8 @@ impl Compiler<'_> {
                     },
                 );
             }
+            // After it has been given a mode and an owner, which a read-only one takes no more.
+            self.reseal(step, slot, &label);
         }
         self.push(By::Child, &label, Op::Attach { slot, target });
         if let What::Dev {
@@ -100,7 +104,7 @@ impl Compiler<'_> {
                 slot,
                 recursive: false,
                 attr: change(attrs),
-                idmap: false,
+                idmap: Mapped::Not,
             },
         );
         self.send(by, slot);
@@ -136,8 +140,13 @@ impl Compiler<'_> {
             What::Bind {
                 path,
                 recursive,
-                idmap,
+                ids,
             } => {
+                let idmap = match ids {
+                    Translation::None => Mapped::Not,
+                    Translation::Container => Mapped::Container,
+                    Translation::Own { uids, gids } => Mapped::By(namespace_with(uids, gids)?),
+                };
                 let path = c_string(&path.to_string(), label)?;
                 self.push(
                     by,
@@ -155,7 +164,7 @@ impl Compiler<'_> {
                         slot,
                         recursive: *recursive,
                         attr: change(&step.attrs),
-                        idmap: *idmap,
+                        idmap,
                     },
                 );
             }
@@ -177,7 +186,7 @@ impl Compiler<'_> {
                         slot,
                         recursive: false,
                         attr: change(&step.attrs),
-                        idmap: false,
+                        idmap: Mapped::Not,
                     },
                 );
             }
@@ -198,7 +207,6 @@ impl Compiler<'_> {
                 options.extend(gid.map(|g| ("gid", g.to_string())));
                 self.fillable(step, slot, label, &options)?;
                 self.skeleton(by, label, slot, "", holds)?;
-                self.reseal(step, slot, label);
             }
             What::EmptyDir { holds } => {
                 self.fillable(
@@ -287,7 +295,7 @@ impl Compiler<'_> {
                     slot,
                     recursive: false,
                     attr,
-                    idmap: false,
+                    idmap: Mapped::Not,
                 },
             );
         }
