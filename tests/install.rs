@@ -17,7 +17,12 @@ impl Place {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let place = Self { dir };
-        fs::copy(env!("CARGO_BIN_EXE_cofferdam"), place.binary()).unwrap();
+        // By another process: a descriptor that writes to it, inherited by a neighbour's fork, would make it busy.
+        let copied = Command::new("cp")
+            .arg(env!("CARGO_BIN_EXE_cofferdam"))
+            .arg(place.binary())
+            .status();
+        assert!(copied.unwrap().success());
         place
     }
 
