@@ -5,6 +5,7 @@ mod events;
 mod exec;
 mod generate;
 mod install;
+mod later;
 mod launch;
 mod oci;
 mod ps;
@@ -15,6 +16,7 @@ use crate::policy::{Secret, Template};
 use crate::report::{self, Failure, Sink};
 use crate::request::{self, Volume};
 use clap::{Args, Parser, Subcommand};
+use later::Later;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,51 +62,51 @@ pub struct Global {
 #[derive(Subcommand, Debug)]
 pub enum Verb {
     /// Run one program in a container, and wait for it
-    Run(RunArgs),
+    Run(Later<RunArgs>),
     /// Show everything that `run` or `create` would do, and do nothing
-    Plan(PlanArgs),
+    Plan(Later<PlanArgs>),
     /// Make a container from an OCI bundle; it waits for `start`
-    Create(CreateArgs),
+    Create(Later<CreateArgs>),
     /// Let a created container execute its program
-    Start(IdArgs),
+    Start(Later<IdArgs>),
     /// Show the state of a container as JSON
-    State(IdArgs),
+    State(Later<IdArgs>),
     /// Send a signal to a container's process
-    Kill(KillArgs),
+    Kill(Later<KillArgs>),
     /// Forget a stopped container and remove what belongs to it
-    Delete(DeleteArgs),
+    Delete(Later<DeleteArgs>),
     /// Freeze every process of a container
-    Pause(IdArgs),
+    Pause(Later<IdArgs>),
     /// Let a paused container go on
-    Resume(IdArgs),
+    Resume(Later<IdArgs>),
     /// Show the processes of a container
-    Ps(ps::PsArgs),
+    Ps(Later<ps::PsArgs>),
     /// Run a second program in a container (only with an exception)
-    Exec(exec::ExecArgs),
+    Exec(Later<exec::ExecArgs>),
     /// Tell a container's figures, and when its memory runs out
-    Events(events::EventsArgs),
+    Events(Later<events::EventsArgs>),
     /// Change the limits of a container
-    Update(update::UpdateArgs),
+    Update(Later<update::UpdateArgs>),
     /// Not supported
-    Checkpoint(checkpoint::CheckpointArgs),
+    Checkpoint(Later<checkpoint::CheckpointArgs>),
     /// Not supported
-    Restore(checkpoint::RestoreArgs),
+    Restore(Later<checkpoint::RestoreArgs>),
     /// List the containers
-    List(ListArgs),
+    List(Later<ListArgs>),
     /// Write a hardened config.json
-    Spec(SpecArgs),
+    Spec(Later<SpecArgs>),
     /// Say what this runtime supports (runtime-spec features)
     Features,
     /// Look at the site's policy and exceptions
     #[command(subcommand)]
     Policy(PolicyVerb),
     /// Put this program into an engine's configuration as a runtime
-    Install(install::InstallOnly),
+    Install(Later<install::InstallOnly>),
     /// Take it out again
-    Uninstall(install::InstallArgs),
+    Uninstall(Later<install::InstallArgs>),
     /// Write man pages and shell completions
     #[command(hide = true)]
-    Generate(generate::GenerateArgs),
+    Generate(Later<generate::GenerateArgs>),
 }
 
 /// What to launch.
@@ -384,28 +386,28 @@ fn usage(error: &clap::Error, argv: &[String]) -> u8 {
 fn dispatch(cli: Cli, sink: &Sink) -> Result<u8, Failure> {
     let global = &cli.global;
     match cli.verb {
-        Verb::Run(args) => launch::run(global, args, sink),
-        Verb::Plan(args) => launch::plan(global, args),
-        Verb::Create(args) => oci::create(global, args, sink),
-        Verb::Start(args) => oci::start(global, &args.id, sink),
-        Verb::State(args) => oci::state(global, &args.id),
-        Verb::Kill(args) => oci::kill(global, &args),
-        Verb::Delete(args) => oci::delete(global, &args, sink),
-        Verb::Pause(args) => oci::pause(global, &args.id),
-        Verb::Resume(args) => oci::resume(global, &args.id),
-        Verb::Ps(args) => ps::ps(global, &args),
-        Verb::Exec(args) => exec::exec(global, &args),
-        Verb::Events(args) => events::events(global, &args),
-        Verb::Update(args) => update::update(global, &args),
-        Verb::Checkpoint(_) => checkpoint::refuse("checkpoint"),
-        Verb::Restore(_) => checkpoint::refuse("restore"),
-        Verb::List(args) => oci::list(global, &args),
-        Verb::Spec(args) => oci::spec(&args),
+        Verb::Run(Later(args)) => launch::run(global, args, sink),
+        Verb::Plan(Later(args)) => launch::plan(global, args),
+        Verb::Create(Later(args)) => oci::create(global, args, sink),
+        Verb::Start(Later(args)) => oci::start(global, &args.id, sink),
+        Verb::State(Later(args)) => oci::state(global, &args.id),
+        Verb::Kill(Later(args)) => oci::kill(global, &args),
+        Verb::Delete(Later(args)) => oci::delete(global, &args, sink),
+        Verb::Pause(Later(args)) => oci::pause(global, &args.id),
+        Verb::Resume(Later(args)) => oci::resume(global, &args.id),
+        Verb::Ps(Later(args)) => ps::ps(global, &args),
+        Verb::Exec(Later(args)) => exec::exec(global, &args),
+        Verb::Events(Later(args)) => events::events(global, &args),
+        Verb::Update(Later(args)) => update::update(global, &args),
+        Verb::Checkpoint(Later(_)) => checkpoint::refuse("checkpoint"),
+        Verb::Restore(Later(_)) => checkpoint::refuse("restore"),
+        Verb::List(Later(args)) => oci::list(global, &args),
+        Verb::Spec(Later(args)) => oci::spec(&args),
         Verb::Features => oci::features(),
         Verb::Policy(PolicyVerb::Check { json }) => launch::policy_check(global, json),
-        Verb::Install(args) => install::install(args),
-        Verb::Uninstall(args) => install::uninstall(args),
+        Verb::Install(Later(args)) => install::install(args),
+        Verb::Uninstall(Later(args)) => install::uninstall(args),
         Verb::Policy(PolicyVerb::Report(args)) => launch::policy_report(global, &args),
-        Verb::Generate(args) => generate::generate(&args),
+        Verb::Generate(Later(args)) => generate::generate(&args),
     }
 }
