@@ -65,12 +65,33 @@ struct Checker<'a> {
     out: Verification,
 }
 
-/// Compares everything that can be seen from outside.
-pub fn observe(plan: &Plan, pid: i32, cgroup: &Cgroup) -> Result<Verification, VerifyError> {
+/// The limits as the kernel took them. They are set before there is a child, so this needs not wait for it.
+pub fn limits(plan: &Plan, cgroup: &Cgroup) -> Result<Verification, VerifyError> {
+    let differences = cgroup.read_back(&plan.limits)?.into_iter();
+    Ok(Verification {
+        checked: plan.limits.writes.len(),
+        differences: differences
+            .map(|d| Difference {
+                control: d.control,
+                what: d.file,
+                expected: d.expected,
+                found: d.found,
+            })
+            .collect(),
+    })
+}
+
+/// Compares everything that can be seen from outside; `limits` is what [`limits`] found.
+pub fn observe(
+    plan: &Plan,
+    pid: i32,
+    cgroup: &Cgroup,
+    limits: Verification,
+) -> Result<Verification, VerifyError> {
     let mut checker = Checker {
         pid,
         plan,
-        out: Verification::default(),
+        out: limits,
     };
     checker.status()?;
     checker.namespaces()?;
@@ -79,15 +100,6 @@ pub fn observe(plan: &Plan, pid: i32, cgroup: &Cgroup) -> Result<Verification, V
     checker.descriptors()?;
     let mountinfo = checker.read("mountinfo")?;
     mounts::check(plan, &mountinfo, &mut checker.out);
-    for d in cgroup.read_back(&plan.limits)? {
-        checker.out.differences.push(Difference {
-            control: d.control,
-            what: d.file,
-            expected: d.expected,
-            found: d.found,
-        });
-    }
-    checker.out.checked += plan.limits.writes.len();
     for path in cgroup.missing_from(nix::unistd::Pid::from_raw(pid))? {
         let path = path.display().to_string();
         checker.same(

@@ -126,14 +126,21 @@ fn fill(
         return Err(error);
     }
     // While the child locks itself down.
-    let about = About {
-        plan_digest: plan.digest(),
-        controls: controls_of(plan),
-    };
+    let aside = (|| {
+        context.saved.write(entry)?;
+        let about = About {
+            plan_digest: plan.digest(),
+            controls: controls_of(plan),
+        };
+        Ok((about, verify::limits(plan, cgroup)?))
+    })();
     let created = launched.ready()?;
-    let finished = verify::observe(plan, created.pid, cgroup)
-        .map_err(ContainerError::from)
-        .and_then(|verification| {
+    let finished = aside
+        .and_then(|(about, limits)| {
+            let verification = verify::observe(plan, created.pid, cgroup, limits)?;
+            Ok((about, verification))
+        })
+        .and_then(|(about, verification)| {
             record(plan, context, entry, &verification, (created.pid, about))?;
             if !verification.differences.is_empty() {
                 return Err(ContainerError::Different(verification.differences));
@@ -141,7 +148,6 @@ fn fill(
             if let (Some(agent), Some(listener)) = (&agent, created.take_listener()) {
                 agent.send(&process_state(plan, context, created.pid), &listener)?;
             }
-            context.saved.write(entry)?;
             let state = state_of(plan, context, cgroup, created.pid);
             entry.save(&state)?;
             Ok(state)
