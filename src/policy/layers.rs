@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 /// The built-in policy, as it is shipped in profiles/.
 pub const DEFAULT_TOML: &str = include_str!("../../profiles/default.toml");
 
+/// The same as JSON.
+const PREPARED: &str = include_str!(concat!(env!("OUT_DIR"), "/policy.json"));
+
 /// The blanket exception for conformance suites and migration, as it is shipped in profiles/.
 pub const COMPAT_TOML: &str = include_str!("../../profiles/compat.toml");
 
@@ -89,8 +92,7 @@ impl Policy {
     /// The built-in policy, a site's file on it, and exceptions. All problems are returned, not just the first.
     pub fn layered(site: Option<&Source>, files: &[Source]) -> Result<Self, Vec<Diagnostic>> {
         let mut problems = Vec::new();
-        let built_in = Document::parse("built-in policy", DEFAULT_TOML, &mut problems)
-            .map(|doc| Ceilings::stated(&ceilings::parse(&doc, &mut problems)));
+        let built_in = prepared(&mut problems);
         let mut exceptions = read_exceptions(files, &mut problems);
         let ceilings = built_in.and_then(|built_in| match site {
             None => Some(built_in),
@@ -111,6 +113,18 @@ impl Policy {
                 problems.dedup();
                 Err(problems)
             }
+        }
+    }
+}
+
+/// [`DEFAULT_TOML`] as the build has prepared it; a test compares both.
+fn prepared(problems: &mut Vec<Diagnostic>) -> Option<Ceilings> {
+    match serde_json::from_str(PREPARED) {
+        Ok(file) => Some(Ceilings::stated(&file)),
+        Err(why) => {
+            let why = why.to_string();
+            problems.push(Diagnostic::at("built-in policy", PREPARED, 0..0, why));
+            None
         }
     }
 }
@@ -175,4 +189,20 @@ fn digest_of(site: Option<&Source>, files: &[Source]) -> String {
         layer(&file.text);
     }
     crate::digest::hex(context.finish().as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prepared_policy_is_the_shipped_one() {
+        let mut problems = Vec::new();
+        let doc = Document::parse("built-in policy", DEFAULT_TOML, &mut problems).unwrap();
+        let shipped = Ceilings::stated(&ceilings::parse(&doc, &mut problems));
+        let ready = prepared(&mut problems).unwrap();
+        assert_eq!(problems, []);
+        let told = |c: &Ceilings| serde_json::to_value(c).unwrap();
+        assert_eq!(told(&ready), told(&shipped));
+    }
 }
