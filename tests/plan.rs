@@ -80,6 +80,7 @@ fn v2() -> CgroupLayout {
             controllers: all.map(String::from).to_vec(),
             parent: Some(String::new()),
         }),
+        user_manager: None,
     }
 }
 
@@ -92,7 +93,7 @@ fn v1() -> CgroupLayout {
     };
     CgroupLayout {
         v1: all.map(one).to_vec(),
-        v2: None,
+        ..CgroupLayout::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Being told when a container runs out of memory: an eventfd on v1, inotify on v2.
 
-use super::{Cgroup, CgroupError, value_of};
+use super::{Cgroup, CgroupError, systemd, value_of};
 use crate::plan::limits::CgroupVersion;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
@@ -53,10 +53,13 @@ impl Cgroup {
 
     /// v2: how often the limit could not be kept by reclaiming.
     fn oom_count(&self) -> u64 {
-        let text = self
-            .with("memory")
-            .and_then(|m| m.dir.read("memory.events").ok());
-        text.and_then(|t| value_of(&t, "oom")).unwrap_or(0)
+        let file = self.with("memory").map(|m| m.dir.read("memory.events"));
+        match (file, &self.scope) {
+            (Some(Ok(text)), _) => value_of(&text, "oom").unwrap_or(0),
+            // systemd removes the cgroup with its last process, but it has seen why that ended.
+            (Some(Err(_)), Some(scope)) => systemd::was_out_of_memory(scope).into(),
+            _ => 0,
+        }
     }
 }
 

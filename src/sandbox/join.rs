@@ -22,6 +22,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::stat::{Mode, fstat};
+use nix::unistd::Pid;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 /// The container as its first process shows it.
@@ -40,7 +41,7 @@ pub struct Target {
 pub fn join(
     mut prepared: Prepared,
     target: Target,
-    cgroup: &Cgroup,
+    cgroup: &mut Cgroup,
 ) -> Result<Launched, LaunchError> {
     // Before the first step inside, for the newcomer inherits it.
     at(
@@ -87,7 +88,8 @@ pub fn join(
         Some(score) => super::idmaps::write_proc(pid, "oom_score_adj", &score.to_string()),
         None => Ok(()),
     };
-    match told.and_then(|()| created.tell(wire::GO, &[])) {
+    let inside = told.and_then(|()| Ok(cgroup.take_in(Pid::from_raw(pid))?));
+    match inside.and_then(|()| created.tell(wire::GO, &[])) {
         Ok(()) => Ok(Launched::joined(created, prepared.classes)),
         Err(error) => {
             created.abandon();

@@ -18,10 +18,11 @@ use crate::sys::process::{self, Side, SingleThreaded};
 use crate::sys::socket;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::unistd::Pid;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Makes the child and gives it all that only the outside can.
-pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, LaunchError> {
+pub fn launch(mut prepared: Prepared, cgroup: &mut Cgroup) -> Result<Launched, LaunchError> {
     at(
         crate::sys::fs::cloexec_from(3),
         "mark descriptors close-on-exec (close_range)",
@@ -55,7 +56,8 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
         oom_score_adj: prepared.oom_score_adj,
         devices: prepared.devices,
     };
-    match outside.serve(&created) {
+    let inside = cgroup.take_in(Pid::from_raw(pid)).map_err(LaunchError::from);
+    match inside.and_then(|()| outside.serve(&created)) {
         Ok(()) => Ok(Launched {
             created,
             classes: prepared.classes,
