@@ -20,7 +20,7 @@ mod v1;
 mod v2;
 
 pub use error::CgroupError;
-pub use oom::OomWatch;
+pub use oom::{OomKills, OomWatch};
 pub use record::{CgroupRecord, MadeDir, RecordedDir, ScopeRecord};
 
 use crate::controls::ControlId;
@@ -221,12 +221,7 @@ impl Cgroup {
             CgroupVersion::V1 => ("memory.oom_control", "oom_kill"),
             CgroupVersion::V2 => ("memory.events", "oom_kill"),
         };
-        match (member.dir.read(file), &self.scope) {
-            (Ok(text), _) => value_of(&text, key),
-            // systemd removes the cgroup with its last process, but it has counted.
-            (Err(_), Some(scope)) => Some(systemd::was_out_of_memory(scope).into()),
-            (Err(_), None) => None,
-        }
+        value_of(&member.dir.read(file).ok()?, key)
     }
 
     fn v2(&self) -> Option<&Member> {

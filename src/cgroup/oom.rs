@@ -1,6 +1,6 @@
 //! Being told when a container runs out of memory: an eventfd on v1, inotify on v2.
 
-use super::{Cgroup, CgroupError, systemd, value_of};
+use super::{Cgroup, CgroupError, value_of};
 use crate::plan::limits::CgroupVersion;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
@@ -53,13 +53,53 @@ impl Cgroup {
 
     /// v2: how often the limit could not be kept by reclaiming.
     fn oom_count(&self) -> u64 {
-        let file = self.with("memory").map(|m| m.dir.read("memory.events"));
-        match (file, &self.scope) {
-            (Some(Ok(text)), _) => value_of(&text, "oom").unwrap_or(0),
-            // systemd removes the cgroup with its last process, but it has seen why that ended.
-            (Some(Err(_)), Some(scope)) => systemd::was_out_of_memory(scope).into(),
-            _ => 0,
+        let text = self
+            .with("memory")
+            .and_then(|m| m.dir.read("memory.events").ok());
+        text.and_then(|t| value_of(&t, "oom")).unwrap_or(0)
+    }
+}
+
+/// How many processes the kernel has killed for want of memory, while it can be read: systemd removes a scope's cgroup
+/// at once with its last process.
+#[derive(Debug)]
+pub struct OomKills<'a> {
+    cgroup: &'a Cgroup,
+    watch: Option<OomWatch>,
+    seen: u64,
+}
+
+impl<'a> OomKills<'a> {
+    /// Watches only where the count would be gone at the end.
+    pub fn of(cgroup: &'a Cgroup) -> Self {
+        let watch = match cgroup.scope {
+            // Best effort: without it, only the count is missing from what is said at the end.
+            Some(_) => cgroup.watch_oom().unwrap_or(None),
+            None => None,
+        };
+        Self {
+            cgroup,
+            watch,
+            seen: 0,
         }
+    }
+
+    /// For poll(2).
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.watch.as_ref().map(OomWatch::fd)
+    }
+
+    /// After poll, and at the end.
+    pub fn look(&mut self) {
+        if let Some(OomWatch::V2(notify, _)) = &self.watch {
+            let _ = notify.read_events();
+        }
+        self.seen = self.seen.max(self.cgroup.stats_oom().unwrap_or(0));
+    }
+
+    /// What has been seen.
+    pub fn count(&self) -> u64 {
+        self.seen
     }
 }
 

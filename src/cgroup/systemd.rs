@@ -113,13 +113,6 @@ pub(super) fn stop(cgroup: &Cgroup, scope: &ScopeRecord) -> Result<(), CgroupErr
     Ok(())
 }
 
-/// Whether systemd noted, when the scope ended, that the kernel had killed in it for want of memory.
-pub(super) fn was_out_of_memory(scope: &ScopeRecord) -> bool {
-    let asked = Systemd::of(&scope.manager)
-        .and_then(|mut systemd| systemd.property(&scope.unit, "Scope", "Result"));
-    asked.is_ok_and(|result| result == "oom-kill")
-}
-
 /// Whether the container's own cgroup exists.
 fn is_there(cgroup: &Cgroup) -> bool {
     cgroup.members.iter().any(|member| {

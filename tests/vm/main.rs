@@ -156,8 +156,12 @@ const WHOLE: [Part; 3] = [
     },
 ];
 
-/// Where systemd owns the tree: the cgroups and the lives again.
-const LIVES: [Part; 2] = [
+/// Where systemd owns the tree: its own cgroup driver, and the cgroups and the lives again.
+const LIVES: [Part; 3] = [
+    Part {
+        program: "systemd",
+        arguments: "--skip without_systemd",
+    },
     Part {
         program: "cgroup",
         arguments: "--skip a_hundred_cycles",
