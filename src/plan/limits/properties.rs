@@ -48,6 +48,8 @@ fn of_file(file: &str, text: &str) -> Vec<Property> {
         "memory.swap.max" => number("MemorySwapMax"),
         "pids.max" => number("TasksMax"),
         "cpu.weight" => number("CPUWeight"),
+        // systemd's word for idle; where that is not set it takes cpu.idle back.
+        "cpu.idle" if text == "1" => one("CPUWeight", Some(PropertyValue::Number(0))),
         "cpu.max" => quota(text).unwrap_or_default(),
         "cpuset.cpus" => set("AllowedCPUs"),
         "cpuset.mems" => set("AllowedMemoryNodes"),
@@ -164,6 +166,8 @@ mod tests {
                 "8:0 rbps=1 wbps=max",
                 "IOReadBandwidthMax=Devices([(\"/dev/block/8:0\", 1)]) IOWriteBandwidthMax=Devices([(\"/dev/block/8:0\", 18446744073709551615)])",
             ),
+            ("cpu.idle", "1", "CPUWeight=Number(0)"),
+            ("cpu.idle", "0", ""),
             ("io.weight", "default 50", "IOWeight=Number(50)"),
             ("memory.oom.group", "1", ""),
             ("memory.max", "lots", ""),
