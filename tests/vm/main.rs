@@ -141,7 +141,15 @@ fn on(kernel: &str, systemd: bool, parts: &[Part]) {
 
 /// What is worth the time there: all that touches the kernel. The attacks' control run outside needs a network, and a
 /// race needs two processors.
-const WHOLE: [Part; 3] = [
+const WHOLE: [Part; 5] = [
+    Part {
+        program: "verbs",
+        arguments: "events:: update:: pause:: a_second_process_has",
+    },
+    Part {
+        program: "systemd",
+        arguments: "without_systemd",
+    },
     Part {
         program: "cgroup",
         arguments: "--skip a_hundred_cycles",

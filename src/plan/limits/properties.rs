@@ -6,6 +6,9 @@ use super::{LimitWrite, Value};
 /// systemd's word for "max".
 const INFINITY: u64 = u64::MAX;
 
+/// A hundredth of a CPU. systemd keeps whole hundredths over a reload, and takes none of them for no limit at all.
+const LEAST_QUOTA: u64 = 10_000;
+
 /// CPUs and nodes beyond this are not numbered by any kernel.
 const MOST_CPUS: usize = 8192;
 
@@ -70,7 +73,7 @@ fn amount(text: &str) -> Option<u64> {
 }
 
 /// "QUOTA PERIOD". systemd wants microseconds a second, and makes the quota of it again by dividing: rounded up, what
-/// comes back is the quota.
+/// comes back is the quota. (After a reload of systemd it is cut down to whole hundredths of a CPU.)
 fn quota(text: &str) -> Option<Vec<Property>> {
     let (quota, period) = text.split_once(' ').unwrap_or((text, "100000"));
     let period: u64 = period.parse().ok().filter(|p| *p > 0)?;
@@ -78,7 +81,8 @@ fn quota(text: &str) -> Option<Vec<Property>> {
         "max" => INFINITY,
         quota => {
             let all = u128::from(quota.parse::<u64>().ok()?) * 1_000_000;
-            u64::try_from(all.div_ceil(period.into())).ok()?
+            let second = u64::try_from(all.div_ceil(period.into())).ok()?;
+            second.max(LEAST_QUOTA)
         }
     };
     let property = |name, n| Property {
@@ -154,6 +158,11 @@ mod tests {
             ),
             (
                 "cpu.max",
+                "1000 1000000",
+                "CPUQuotaPerSecUSec=Number(10000) CPUQuotaPeriodUSec=Number(1000000)",
+            ),
+            (
+                "cpu.max",
                 "max 20000",
                 "CPUQuotaPerSecUSec=Number(18446744073709551615) CPUQuotaPeriodUSec=Number(20000)",
             ),
@@ -179,7 +188,7 @@ mod tests {
     proptest! {
         /// What systemd divides back is what was asked.
         #[test]
-        fn the_quota_survives(quota in 1000..10_000_000_000u64, period in 1000..=1_000_000u64) {
+        fn the_quota_survives(quota in 10_000..10_000_000_000u64, period in 1000..=1_000_000u64) {
             let said = quota_of(&format!("{quota} {period}"));
             prop_assert_eq!((u128::from(said) * u128::from(period) / 1_000_000) as u64, quota);
         }
