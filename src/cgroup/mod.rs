@@ -106,15 +106,15 @@ impl Cgroup {
         }
     }
 
-    /// A process has been made for the cgroup: whatever is not done by clone3 or by itself is done now. Nothing where
-    /// there is no systemd; otherwise the scope is made around it and gets its limits, or it is moved into one.
+    /// The first process has been made: what waited for it is done now. Nothing where there is no systemd; otherwise
+    /// the scope is started around it and gets its limits.
     pub fn take_in(&mut self, pid: Pid) -> Result<(), CgroupError> {
         match self.awaits.take() {
             Some(plan) => {
                 systemd::start(self, &plan, pid)?;
                 make::fill(self, &plan)
             }
-            None => systemd::move_in(self, pid),
+            None => Ok(()),
         }
     }
 
@@ -125,10 +125,7 @@ impl Cgroup {
 
     /// The v2 cgroup for clone3(CLONE_INTO_CGROUP, Linux 5.7): entering costs next to nothing that way.
     pub fn v2_fd(&self) -> Option<BorrowedFd<'_>> {
-        match &self.scope {
-            Some(scope) if scope.moves_in() => None,
-            _ => self.v2().map(|m| m.dir.fd()),
-        }
+        self.v2().map(|m| m.dir.fd())
     }
 
     /// The `tasks` files of the v1 cgroups, for a child that enters by itself: while it has a single thread it writes

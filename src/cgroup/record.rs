@@ -31,13 +31,6 @@ pub struct ScopeRecord {
     pub manager: Manager,
 }
 
-impl ScopeRecord {
-    /// Whether only systemd can move a process in: a caller that stands outside its own manager's cgroup may not.
-    pub(super) fn moves_in(&self) -> bool {
-        matches!(self.manager, Manager::User { .. })
-    }
-}
-
 /// One of the container's own cgroups.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedDir {

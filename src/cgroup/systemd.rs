@@ -61,18 +61,6 @@ pub(super) fn start(cgroup: &mut Cgroup, plan: &LimitPlan, pid: Pid) -> Result<(
         })
 }
 
-/// Where a newcomer can't be born in the scope, systemd moves it.
-pub(super) fn move_in(cgroup: &Cgroup, pid: Pid) -> Result<(), CgroupError> {
-    let Some(scope) = cgroup.scope.as_ref().filter(|scope| scope.moves_in()) else {
-        return Ok(());
-    };
-    let pids = Value::Array("u".into(), vec![Value::word(pid.as_raw() as u32)]);
-    let body = vec![Value::text(&scope.unit), Value::text("/"), pids];
-    let mut systemd = Systemd::of(&scope.manager)?;
-    systemd.call("AttachProcessesToUnit", body)?;
-    Ok(())
-}
-
 /// Other limits; at once, and until the unit ends.
 pub(super) fn set(scope: &ScopeRecord, limits: &[Property]) -> Result<(), CgroupError> {
     if limits.is_empty() {

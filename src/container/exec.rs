@@ -130,9 +130,9 @@ impl Joining {
             Stay::Detached => (None, ([None, None, None], Vec::new())),
         };
         let prepared = prepare(plan, streams, None)?;
-        let mut cgroup = Cgroup::open(&self.state.cgroup)?;
+        let cgroup = Cgroup::open(&self.state.cgroup)?;
         let target = self.target()?;
-        let created = join(prepared, target, &mut cgroup)?.ready()?;
+        let created = join(prepared, target, &cgroup)?.ready()?;
         let created = self.verified(plan, host, &cgroup, created)?;
         let running = match created.start() {
             Started::Failed(error) => return Err(error.into()),

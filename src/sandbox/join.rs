@@ -22,7 +22,6 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::stat::{Mode, fstat};
-use nix::unistd::Pid;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 /// The container as its first process shows it.
@@ -41,7 +40,7 @@ pub struct Target {
 pub fn join(
     mut prepared: Prepared,
     target: Target,
-    cgroup: &mut Cgroup,
+    cgroup: &Cgroup,
 ) -> Result<Launched, LaunchError> {
     // Before the first step inside, for the newcomer inherits it.
     at(
@@ -90,8 +89,7 @@ pub fn join(
         None => Ok(()),
     };
     let told = told.and_then(|()| super::parent::room_for_program(pid, exec_fd));
-    let inside = told.and_then(|()| Ok(cgroup.take_in(Pid::from_raw(pid))?));
-    match inside.and_then(|()| created.tell(wire::GO, &[])) {
+    match told.and_then(|()| created.tell(wire::GO, &[])) {
         Ok(()) => Ok(Launched::joined(created, prepared.classes)),
         Err(error) => {
             created.abandon();

@@ -57,7 +57,9 @@ pub fn launch(mut prepared: Prepared, cgroup: &mut Cgroup) -> Result<Launched, L
         devices: prepared.devices,
         exec_fd: prepared.child.exec_fd,
     };
-    let inside = cgroup.take_in(Pid::from_raw(pid)).map_err(LaunchError::from);
+    let inside = cgroup
+        .take_in(Pid::from_raw(pid))
+        .map_err(LaunchError::from);
     match inside.and_then(|()| outside.serve(&created)) {
         Ok(()) => Ok(Launched {
             created,

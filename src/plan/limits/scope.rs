@@ -1,7 +1,8 @@
 //! The systemd scope of a container: its name, where systemd puts it, and the limits as systemd's properties.
 //!
 //! Every limit is both a property and a file. systemd writes the files of its units again whenever it sees fit, with
-//! what the properties say; what it has no property for it leaves alone.
+//! what the properties say; what it has no property for it leaves alone. (memory.oom.group it takes for its own OOMPolicy's
+//! and sets to 0 at a reload: then an OOM ends one process and not all.)
 
 use super::place::refuse;
 use super::properties::of_writes;
@@ -35,7 +36,7 @@ pub enum Manager {
         /// The address of its message bus.
         bus: String,
     },
-    /// The caller's own: it has to move processes on behalf of a caller who stands outside of it.
+    /// The caller's own.
     User {
         /// The address of its message bus.
         bus: String,
