@@ -79,6 +79,19 @@ pub struct CgroupLayout {
     pub v1: Vec<V1Hierarchy>,
     /// The v2 hierarchy.
     pub v2: Option<V2Hierarchy>,
+    /// Where the caller's own systemd makes cgroups (an ordinary user only).
+    pub user_manager: Option<UserManager>,
+}
+
+/// systemd's manager of one user (user@1000.service), as far as files tell of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UserManager {
+    /// Its cgroup below the mount of v2, without a leading slash.
+    pub cgroup: String,
+    /// Controllers that are delegated to it.
+    pub controllers: Vec<String>,
+    /// The address of its message bus.
+    pub bus: String,
 }
 
 impl CgroupLayout {

@@ -22,8 +22,8 @@
 //! # Where things are
 //! Arrows point down only: `main` > [`cli`], [`report`] > [`container`] > [`verify`] > [`sandbox`] > [`plan`] >
 //! [`survey`] > [`policy`] > [`bundle`], [`host`], [`request`], [`site`], [`controls`] > [`paths`], [`sys`].
-//! [`cgroup`] and [`seccomp`] stand beside: the first carries out its part of the plan, the second is pure and shared
-//! with the build script. [`sys`] alone has unsafe code, one system call a function.
+//! [`cgroup`] and [`seccomp`] stand beside: the first carries out its part of the plan (over [`dbus`] where systemd
+//! makes the cgroups), the second is pure and shared with the build script. [`sys`] alone has unsafe code, one system call a function.
 //!
 //! # Where a new control goes
 //! Its id in [`controls`], its ceiling in `policy/ceilings.rs`, its rule in `policy/rules`, its struct in [`plan`],
@@ -50,6 +50,7 @@ pub mod cli;
 pub mod clock;
 pub mod container;
 pub mod controls;
+pub mod dbus;
 pub mod digest;
 pub mod host;
 pub mod install;

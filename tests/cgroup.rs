@@ -441,7 +441,7 @@ fn parents_are_made_and_only_ours_removed() {
     let at = |rest: &str| {
         let place = CgroupPlace {
             path: Some(format!("{top}/{rest}")),
-            systemd: false,
+            scope: None,
         };
         plan_limits(&limits(), &[], &place, "x", &host, &[]).unwrap()
     };

@@ -80,6 +80,7 @@ fn v2() -> CgroupLayout {
             controllers: all.map(String::from).to_vec(),
             parent: Some(String::new()),
         }),
+        user_manager: None,
     }
 }
 
@@ -92,7 +93,7 @@ fn v1() -> CgroupLayout {
     };
     CgroupLayout {
         v1: all.map(one).to_vec(),
-        v2: None,
+        ..CgroupLayout::default()
     }
 }
 
@@ -186,6 +187,17 @@ fn an_ordinary_user_says_what_is_weaker() {
 
 #[test]
 fn an_engine_is_clamped() {
+    of_an_engine("engine", None);
+}
+
+#[test]
+fn systemd_makes_the_cgroup() {
+    let path = "kubepods-burstable-pod1.slice:cri-containerd:c1";
+    of_an_engine("systemd", Some(path));
+}
+
+/// With `scope`, under --systemd-cgroup.
+fn of_an_engine(name: &str, scope: Option<&str>) {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().canonicalize().unwrap();
     let rootfs = dir.join("rootfs");
@@ -196,19 +208,17 @@ fn an_engine_is_clamped() {
     spec["process"]["capabilities"]["bounding"] = serde_json::json!(["CAP_NET_RAW", "CAP_CHOWN"]);
     spec["root"]["readonly"] = false.into();
     spec["linux"]["maskedPaths"] = serde_json::json!(["/etc"]);
+    if let Some(path) = scope {
+        spec["linux"]["cgroupsPath"] = path.into();
+    }
     fs::write(dir.join("config.json"), spec.to_string()).unwrap();
-    let bundle = Bundle::load(
-        &HostPath::trusted(&dir),
-        "c1",
-        Caller::Engine,
-        Extras::default(),
-    )
-    .unwrap();
-    golden(
-        "engine",
-        &dir,
-        &plan(&bundle, &host((6, 18), 7, v2())).unwrap(),
-    );
+    let extras = Extras {
+        systemd_cgroup: scope.is_some(),
+        ..Extras::default()
+    };
+    let bundle = Bundle::load(&HostPath::trusted(&dir), "c1", Caller::Engine, extras).unwrap();
+    let plan = plan(&bundle, &host((6, 18), 7, v2())).unwrap();
+    golden(name, &dir, &plan);
 }
 
 /// Hooks of every kind, a terminal, a listener, descriptors: what an engine can ask beside the program itself.

@@ -2,7 +2,7 @@
 //!
 //! Called by the launcher on failure, by `kill` and `delete`, and by the janitor when the launcher is gone.
 
-use super::{Cgroup, CgroupError, Root};
+use super::{Cgroup, CgroupError, Root, systemd};
 use crate::paths::HostPath;
 use crate::sys::process;
 use nix::errno::Errno;
@@ -90,7 +90,10 @@ impl Cgroup {
     /// Removes the cgroups, and those above them that were made for them and are empty now. What is gone is fine;
     /// EBUSY is tried again for 5 s (a dying process leaves late). All are tried, the first failure is told.
     pub fn remove(&self) -> Result<(), CgroupError> {
-        let mut first = Ok(());
+        let mut first = match &self.scope {
+            Some(scope) => systemd::stop(self, scope),
+            None => Ok(()),
+        };
         for member in &self.members {
             let Some(root) = self.root_of(&member.place.mount) else {
                 continue;
@@ -133,7 +136,7 @@ impl Cgroup {
         }
     }
 
-    fn root_of(&self, mount: &HostPath) -> Option<&Root> {
+    pub(super) fn root_of(&self, mount: &HostPath) -> Option<&Root> {
         let found = self.roots.iter().find(|(m, _)| m == mount);
         found.map(|(_, root)| root)
     }

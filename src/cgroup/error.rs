@@ -1,5 +1,6 @@
 //! What can go wrong with a cgroup, as sentences: what was tried, what the kernel said, what to do.
 
+use crate::dbus::DbusError;
 use nix::errno::Errno;
 use std::path::Path;
 
@@ -50,6 +51,39 @@ pub enum CgroupError {
         /// As found.
         found: String,
     },
+    /// systemd can't be talked to, or says no.
+    #[error("{0}; {remedy}", remedy = remedy(.0))]
+    Systemd(#[from] DbusError),
+    /// systemd has not made the scope.
+    #[error(
+        "asked systemd to start {unit}, and the job ended as {result:?}; see journalctl -u {unit}"
+    )]
+    NoScope {
+        /// The unit.
+        unit: String,
+        /// "failed", "timeout", "canceled" or "dependency".
+        result: String,
+    },
+    /// Somebody else's unit.
+    #[error(
+        "asked systemd to start {unit}: a unit of this name exists and is in use; choose another name, or stop it (systemctl stop {unit})"
+    )]
+    UnitInUse {
+        /// The unit.
+        unit: String,
+    },
+    /// Another place than planned.
+    #[error(
+        "asked systemd to start {unit}, which it put into the cgroup {found:?} and not into {expected:?}; is this another machine's systemd? leave --systemd-cgroup out"
+    )]
+    Elsewhere {
+        /// The unit.
+        unit: String,
+        /// As planned.
+        expected: String,
+        /// As systemd says.
+        found: String,
+    },
     /// Processes outlived SIGKILL.
     #[error(
         "killed everything in {path}, but {pids:?} are still there after {waited_ms} ms; they hang in the kernel (state D): look at /proc/PID/stack"
@@ -62,6 +96,19 @@ pub enum CgroupError {
         /// How long was waited.
         waited_ms: u64,
     },
+}
+
+fn remedy(error: &DbusError) -> &'static str {
+    match error {
+        DbusError::Connect { .. } => {
+            "is systemd running, with a message bus? start them (systemctl start dbus.socket; for an ordinary user loginctl enable-linger), or leave --systemd-cgroup out"
+        }
+        DbusError::Answer { name, .. } if name.ends_with(".AccessDenied") => {
+            "systemd (polkit) does not allow it: run as root, or as a user with a manager of its own"
+        }
+        DbusError::Late { .. } => "systemd is busy or hangs: see systemctl list-jobs",
+        _ => "see journalctl, or leave --systemd-cgroup out",
+    }
 }
 
 impl CgroupError {

@@ -15,6 +15,11 @@ pub(super) fn make(cgroup: &mut Cgroup, plan: &LimitPlan) -> Result<(), CgroupEr
     for place in &plan.dirs {
         enter(cgroup, place)?;
     }
+    fill(cgroup, plan)
+}
+
+/// What is done in directories that are there.
+pub(super) fn fill(cgroup: &mut Cgroup, plan: &LimitPlan) -> Result<(), CgroupError> {
     enable(cgroup, plan)?;
     for write in &plan.writes {
         apply(cgroup, plan, write)?;
@@ -58,14 +63,21 @@ fn step_aside(cgroup: &mut Cgroup, leaf: &CgroupDir) -> Result<(), CgroupError> 
 
 /// Makes and opens one of the container's own cgroups.
 pub(super) fn enter(cgroup: &mut Cgroup, place: &CgroupDir) -> Result<(), CgroupError> {
-    let mount = place.mount.as_path();
-    let full = mount.join(&place.path);
     let mut parents = Vec::new();
     let root = cgroup.root(&place.mount, place.version)?;
     let made = fresh(root, place, &mut parents);
-    let opened = made.and_then(|()| root.dir(mount, &place.path));
     cgroup.parents.extend(parents);
-    let dir = opened?;
+    made?;
+    adopt(cgroup, place)
+}
+
+/// Opens one of the container's own cgroups that somebody has made.
+pub(super) fn adopt(cgroup: &mut Cgroup, place: &CgroupDir) -> Result<(), CgroupError> {
+    let mount = place.mount.as_path();
+    let full = mount.join(&place.path);
+    let dir = cgroup
+        .root(&place.mount, place.version)?
+        .dir(mount, &place.path)?;
     let inode = dir
         .inode()
         .map_err(|e| CgroupError::new("read the number of (fstat)", &full, e))?;

@@ -2,8 +2,8 @@
 //!
 //! Takes no decisions: v1 or v2, names, values and order are the plan's. The launcher calls [`Cgroup::create`]; every
 //! later process (kill, delete, the janitor) comes back with a [`CgroupRecord`] through [`Cgroup::open`]. The name is
-//! guarded by the state store's lock: two launches of one name must not get here at once. (A driver that lets systemd
-//! make the directories replaces `make` alone and shares the rest.)
+//! guarded by the state store's lock: two launches of one name must not get here at once. Where systemd makes the
+//! directory (`systemd`), it does so around a process that is there already ([`Cgroup::take_in`]); the rest is shared.
 
 mod device;
 mod dir;
@@ -14,13 +14,14 @@ mod make;
 mod oom;
 mod record;
 mod stats;
+mod systemd;
 mod update;
 mod v1;
 mod v2;
 
 pub use error::CgroupError;
-pub use oom::OomWatch;
-pub use record::{CgroupRecord, MadeDir, RecordedDir};
+pub use oom::{OomKills, OomWatch};
+pub use record::{CgroupRecord, MadeDir, RecordedDir, ScopeRecord};
 
 use crate::controls::ControlId;
 use crate::paths::HostPath;
@@ -41,6 +42,10 @@ pub struct Cgroup {
     parents: Vec<MadeDir>,
     freezer: Option<CgroupDir>,
     gaps: Vec<Lack>,
+    /// The systemd unit that the cgroup belongs to.
+    scope: Option<ScopeRecord>,
+    /// What is to be done when there is a process for a scope.
+    awaits: Option<Box<LimitPlan>>,
 }
 
 #[derive(Debug)]
@@ -76,6 +81,7 @@ impl Cgroup {
     /// Makes the cgroups and writes every limit; on any failure nothing is left.
     ///
     /// A cgroup of the same name that is empty is a leftover: it is replaced by a fresh one. One in use is refused.
+    /// A systemd scope has to wait for its first process: see [`Cgroup::take_in`].
     pub fn create(plan: &LimitPlan) -> Result<Self, CgroupError> {
         let mut cgroup = Self {
             roots: Vec::new(),
@@ -83,7 +89,13 @@ impl Cgroup {
             parents: Vec::new(),
             freezer: plan.freezer.clone(),
             gaps: Vec::new(),
+            scope: None,
+            awaits: None,
         };
+        if plan.scope.is_some() {
+            cgroup.awaits = Some(Box::new(plan.clone()));
+            return Ok(cgroup);
+        }
         match make::make(&mut cgroup, plan) {
             Ok(()) => Ok(cgroup),
             Err(error) => {
@@ -91,6 +103,18 @@ impl Cgroup {
                 let _ = cgroup.remove();
                 Err(error)
             }
+        }
+    }
+
+    /// The first process has been made: what waited for it is done now. Nothing where there is no systemd; otherwise
+    /// the scope is started around it and gets its limits.
+    pub fn take_in(&mut self, pid: Pid) -> Result<(), CgroupError> {
+        match self.awaits.take() {
+            Some(plan) => {
+                systemd::start(self, &plan, pid)?;
+                make::fill(self, &plan)
+            }
+            None => Ok(()),
         }
     }
 

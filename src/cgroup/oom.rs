@@ -60,6 +60,49 @@ impl Cgroup {
     }
 }
 
+/// How many processes the kernel has killed for want of memory, while it can be read: systemd removes a scope's cgroup
+/// at once with its last process.
+#[derive(Debug)]
+pub struct OomKills<'a> {
+    cgroup: &'a Cgroup,
+    watch: Option<OomWatch>,
+    seen: u64,
+}
+
+impl<'a> OomKills<'a> {
+    /// Watches only where the count would be gone at the end.
+    pub fn of(cgroup: &'a Cgroup) -> Self {
+        let watch = match cgroup.scope {
+            // Best effort: without it, only the count is missing from what is said at the end.
+            Some(_) => cgroup.watch_oom().unwrap_or(None),
+            None => None,
+        };
+        Self {
+            cgroup,
+            watch,
+            seen: 0,
+        }
+    }
+
+    /// For poll(2).
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.watch.as_ref().map(OomWatch::fd)
+    }
+
+    /// After poll, and at the end.
+    pub fn look(&mut self) {
+        if let Some(OomWatch::V2(notify, _)) = &self.watch {
+            let _ = notify.read_events();
+        }
+        self.seen = self.seen.max(self.cgroup.stats_oom().unwrap_or(0));
+    }
+
+    /// What has been seen.
+    pub fn count(&self) -> u64 {
+        self.seen
+    }
+}
+
 impl OomWatch {
     /// For poll(2).
     pub fn fd(&self) -> BorrowedFd<'_> {

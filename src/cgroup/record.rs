@@ -4,7 +4,7 @@
 
 use super::{Cgroup, CgroupError, Member};
 use crate::paths::HostPath;
-use crate::plan::limits::{CgroupDir, CgroupVersion, LimitPlan};
+use crate::plan::limits::{CgroupDir, CgroupVersion, LimitPlan, Manager};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,18 @@ pub struct CgroupRecord {
     pub parents: Vec<MadeDir>,
     /// Where the v1 freezer's cgroup would be made.
     pub freezer: Option<CgroupDir>,
+    /// The systemd unit that the cgroup belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<ScopeRecord>,
+}
+
+/// A systemd scope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScopeRecord {
+    /// "docker-0123.scope".
+    pub unit: String,
+    /// Whom to ask.
+    pub manager: Manager,
 }
 
 /// One of the container's own cgroups.
@@ -49,10 +61,13 @@ impl CgroupRecord {
             version: d.version,
             path: d.path.clone(),
         };
+        // A scope that has lost its process is removed by systemd.
+        let ours = plan.dirs.iter().filter(|_| plan.scope.is_none());
         Self {
             dirs: Vec::new(),
-            parents: plan.dirs.iter().map(empty).collect(),
+            parents: ours.map(empty).collect(),
             freezer: None,
+            scope: None,
         }
     }
 }
@@ -66,6 +81,8 @@ impl Cgroup {
             parents: record.parents.clone(),
             freezer: record.freezer.clone(),
             gaps: Vec::new(),
+            scope: record.scope.clone(),
+            awaits: None,
         };
         for RecordedDir { place, inode } in &record.dirs {
             let dir = match cgroup
@@ -105,6 +122,7 @@ impl Cgroup {
             dirs: self.members.iter().map(recorded).collect(),
             parents: self.parents.clone(),
             freezer: self.freezer.clone(),
+            scope: self.scope.clone(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The limits of a container that runs: all of the changes, or none of them.
 
-use super::{Cgroup, CgroupError, make, v1};
+use super::{Cgroup, CgroupError, make, systemd, v1};
 use crate::plan::limits::{CgroupVersion, LimitPlan, LimitWrite, Presence, Value};
 use nix::errno::Errno;
 
@@ -26,7 +26,12 @@ impl Cgroup {
     pub fn update(&mut self, plan: &LimitPlan) -> Result<(), CgroupError> {
         make::enable(self, plan)?;
         let mut done = Vec::new();
-        let result = self.write_all(plan, &mut done).and_then(|()| {
+        let set = match (&self.scope, &plan.scope) {
+            (Some(scope), Some(wanted)) => systemd::set(scope, &wanted.limits),
+            _ => Ok(()),
+        };
+        let result = set.and_then(|()| self.write_all(plan, &mut done));
+        let result = result.and_then(|()| {
             let differences = self.read_back(plan)?;
             match differences.first() {
                 None => Ok(()),

@@ -150,7 +150,8 @@ pub(super) fn run(global: &Global, args: RunArgs, sink: &Sink) -> Result<u8, Fai
         Source::Bundle(dir) => dir.to_string(),
         _ => String::new(),
     };
-    let bundle = Bundle::standalone(&request).map_err(Failure::from_error)?;
+    let mut bundle = Bundle::standalone(&request).map_err(Failure::from_error)?;
+    bundle.extras.systemd_cgroup = global.systemd_cgroup;
     let planned = plan_bundle(global, bundle, Purpose::Launch)?;
     let mut context = context(&planned, shown, args.record.as_deref());
     context.stop_timeout = args.stop_timeout;
@@ -222,15 +223,14 @@ fn policy_owner() -> Owner {
 pub(super) fn plan(global: &Global, args: PlanArgs) -> Result<u8, Failure> {
     let bundle = match (&args.launch.bundle, args.engine) {
         (Some(dir), true) => {
-            let extras = Extras {
-                systemd_cgroup: global.systemd_cgroup,
-                ..Extras::default()
-            };
-            Bundle::load(&absolute(dir)?, &args.name, Caller::Engine, extras)
+            let dir = absolute(dir)?;
+            Bundle::load(&dir, &args.name, Caller::Engine, Extras::default())
         }
         _ => Bundle::standalone(&request(args.launch, args.name, args.args)?),
     };
-    let planned = plan_bundle(global, bundle.map_err(Failure::from_error)?, Purpose::Show)?;
+    let mut bundle = bundle.map_err(Failure::from_error)?;
+    bundle.extras.systemd_cgroup = global.systemd_cgroup;
+    let planned = plan_bundle(global, bundle, Purpose::Show)?;
     report::plan(&planned.plan, args.json);
     Ok(0)
 }

@@ -47,7 +47,7 @@ pub struct Global {
     /// Accepted for engines; more is not logged
     #[arg(long, global = true, hide = true)]
     pub debug: bool,
-    /// Use systemd to make cgroups (refused until it is supported)
+    /// Let systemd make the cgroup: a scope, named by cgroupsPath as slice:prefix:name (pure cgroup v2)
     #[arg(long, global = true)]
     pub systemd_cgroup: bool,
     /// Site policy [default: /etc/cofferdam/policy.toml with exceptions.d beside it]

@@ -79,8 +79,8 @@ pub fn build(
 ) -> Result<Ready, ContainerError> {
     let prepared = prepare(plan, streams, gate)?;
     janitor.cgroup(CgroupRecord::planned(&plan.limits))?;
-    let cgroup = Cgroup::create(&plan.limits)?;
-    match fill(plan, context, entry, janitor, prepared, &cgroup) {
+    let mut cgroup = Cgroup::create(&plan.limits)?;
+    match fill(plan, context, entry, janitor, prepared, &mut cgroup) {
         Ok((created, state)) => Ok(Ready {
             created,
             cgroup,
@@ -112,7 +112,7 @@ fn fill(
     entry: &Entry,
     janitor: &mut Janitor,
     prepared: crate::sandbox::Prepared,
-    cgroup: &Cgroup,
+    cgroup: &mut Cgroup,
 ) -> Result<(Created, State), ContainerError> {
     janitor.cgroup(cgroup.record())?;
     let agent = plan.seccomp.listener.as_ref();
@@ -120,6 +120,10 @@ fn fill(
         .map(|l| Receiver::agent(l.path.as_path()))
         .transpose()?;
     let launched = launch(prepared, cgroup)?;
+    if plan.limits.scope.is_some() {
+        // It has been made around the child.
+        janitor.cgroup(cgroup.record())?;
+    }
     let hooked = hooked(plan, context, &launched);
     if let Err(error) = hooked {
         launched.abandon();

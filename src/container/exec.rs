@@ -149,6 +149,7 @@ impl Joining {
                 &signals,
                 (relays, None),
                 Forwarding::new(StopTimeout::Never),
+                None,
             )
             .map(|outcome| outcome.code())
             .inspect_err(|_| end(&running)),

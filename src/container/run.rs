@@ -8,6 +8,7 @@ use super::signals::{Forwarding, block_signals};
 use super::store::{Entry, Store};
 use super::streams::{Relay, copy, drain, streams};
 use super::terminal::Proxy;
+use crate::cgroup::OomKills;
 use crate::outcome::Outcome;
 use crate::plan::{NamespaceKind, Plan};
 use crate::sandbox::{Running, Started};
@@ -82,6 +83,7 @@ fn run_in(
             return Err(error.into());
         }
     };
+    let mut oom_kills = OomKills::of(&cgroup);
     let outcome = match ready.created.start() {
         Started::Failed(error) => Err(error.into()),
         Started::Running(running) => {
@@ -94,13 +96,15 @@ fn run_in(
                 signals,
                 (relays, proxy),
                 Forwarding::new(context.stop_timeout),
+                Some(&mut oom_kills),
             )
             .inspect_err(|_| {
                 let _ = process::pidfd_signal(running.pidfd.as_fd(), libc::SIGKILL);
             })
         }
     };
-    let oom_kills = cgroup.stats_oom().unwrap_or(0);
+    oom_kills.look();
+    let oom_kills = oom_kills.count();
     if entry.relock()? {
         // With the first process of a pid namespace all others in it have ended.
         if !plan.namespaces.is_new(NamespaceKind::Pid) || outcome.is_err() {
@@ -117,6 +121,7 @@ pub(super) fn wait(
     signals: &SignalFd,
     (mut relays, mut proxy): (Vec<Relay>, Option<Proxy>),
     mut forwarding: Forwarding,
+    mut oom_kills: Option<&mut OomKills<'_>>,
 ) -> Result<Outcome, ContainerError> {
     let stdin = std::io::stdin();
     loop {
@@ -129,6 +134,9 @@ pub(super) fn wait(
                 .iter()
                 .map(|r| PollFd::new(r.from.as_fd(), PollFlags::POLLIN)),
         );
+        let oom = oom_kills.as_ref().and_then(|oom| oom.fd());
+        let told = oom.is_some().then_some(fds.len());
+        fds.extend(oom.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         let first = fds.len();
         fds.extend(proxy.iter().flat_map(|p| p.waits_for(stdin.as_fd())));
         match poll(&mut fds, forwarding.patience()) {
@@ -140,6 +148,11 @@ pub(super) fn wait(
             .map(|f| f.revents().is_some_and(|r| !r.is_empty()))
             .collect();
         drop(fds);
+        if told.is_some_and(|at| ready[at])
+            && let Some(oom) = &mut oom_kills
+        {
+            oom.look();
+        }
         let mut at = 1;
         relays.retain(|relay| {
             at += 1;

@@ -3,7 +3,7 @@
 //! Called by `probe`, which then asks the v2 hierarchy what may be done there ([`place_v2`]).
 
 use super::mountinfo::Entry;
-use super::{CgroupLayout, Privilege, V1Hierarchy, V2Hierarchy};
+use super::{CgroupLayout, Privilege, UserManager, V1Hierarchy, V2Hierarchy};
 use crate::paths::HostPath;
 
 /// What is mounted and writable, without looking into it: `v2.parent` and `v2.controllers` are still empty.
@@ -122,6 +122,36 @@ pub(super) fn place_v2(
         &facts.enabled
     });
     v2.parent = Some(String::new());
+}
+
+/// The user whom the caller is outside its user namespace, by /proc/self/uid_map.
+pub(super) fn outer_uid(uid: u32, map: &str) -> Option<u32> {
+    map.lines().find_map(|line| {
+        let mut numbers = line.split_whitespace().map(|n| n.parse::<u32>().ok());
+        let (inside, outside, count) = (numbers.next()??, numbers.next()??, numbers.next()??);
+        let from_first = uid.checked_sub(inside)?;
+        (from_first < count).then(|| outside.checked_add(from_first))?
+    })
+}
+
+/// The manager of the user `uid`, where systemd keeps it; `address` and `folder` are what the environment says of its
+/// bus (DBUS_SESSION_BUS_ADDRESS, XDG_RUNTIME_DIR).
+pub(super) fn user_manager(
+    uid: u32,
+    (address, folder): (Option<String>, Option<String>),
+    available: impl Fn(&str) -> Option<String>,
+) -> Option<UserManager> {
+    let cgroup = format!("user.slice/user-{uid}.slice/user@{uid}.service");
+    let controllers = words(&available(&cgroup)?);
+    let usual = || {
+        let folder = folder.unwrap_or_else(|| format!("/run/user/{uid}"));
+        format!("unix:path={folder}/bus")
+    };
+    Some(UserManager {
+        cgroup,
+        controllers,
+        bus: address.unwrap_or_else(usual),
+    })
 }
 
 fn words(text: &str) -> Vec<String> {

@@ -2,7 +2,7 @@
 //!
 //! The parsers are pure functions beside it; what may be absent is read as "none".
 
-use super::cgroups::{V2Facts, layout, place_v2};
+use super::cgroups::{V2Facts, layout, outer_uid, place_v2, user_manager};
 use super::{CallerIds, CgroupLayout, Delegated, Host, Privilege, mountinfo};
 use crate::paths::HostPath;
 use crate::sys::fs::read_kernel_file;
@@ -207,6 +207,20 @@ fn cgroups(mounts: &[mountinfo::Entry], own: &str, privilege: Privilege) -> Cgro
         found
             .v1
             .retain(|h| writable(&h.mount.as_path().join(h.own.trim_start_matches('/'))));
+    }
+    if privilege == Privilege::User
+        && let Some(v2) = &found.v2
+        && let Some(uid) = outer_uid(geteuid().as_raw(), &read_optional("/proc/self/uid_map"))
+    {
+        let variable = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
+        let said = (
+            variable("DBUS_SESSION_BUS_ADDRESS"),
+            variable("XDG_RUNTIME_DIR"),
+        );
+        found.user_manager = user_manager(uid, said, |path| {
+            let file = v2.mount.as_path().join(path).join("cgroup.controllers");
+            read_kernel_file(file).ok()
+        });
     }
     let read_only = |mount: &HostPath| {
         mounts

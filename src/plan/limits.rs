@@ -7,6 +7,8 @@ mod filter;
 mod lesser;
 mod place;
 mod program;
+mod properties;
+mod scope;
 mod units;
 mod update;
 mod writes;
@@ -15,6 +17,7 @@ pub use units::human as bytes;
 
 pub use filter::DeviceFilter;
 pub use program::BpfInstruction;
+pub use scope::{Manager, Property, PropertyValue, ScopePlan};
 
 use crate::controls::ControlId;
 use crate::host::Host;
@@ -27,6 +30,9 @@ use std::fmt;
 #[must_use]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LimitPlan {
+    /// The systemd scope that is the (only) cgroup; `None`: we make it ourselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<ScopePlan>,
     /// The cgroups that are made and entered, one a hierarchy; v2 first.
     pub dirs: Vec<CgroupDir>,
     /// The v1 freezer's cgroup: made only when the container is paused and there is no v2 cgroup.
@@ -203,11 +209,12 @@ pub fn plan_limits(
     host: &Host,
     io_devices: &[(u32, u32)],
 ) -> Result<LimitPlan, Lacks> {
-    let site = place::Site::find(place, name, &host.cgroups)?;
+    let site = place::Site::find(place, name, host)?;
     let mut plan = LimitPlan::default();
     writes::plan(&mut plan, &site, grant, host, io_devices)?;
     filter::plan(&mut plan, &site, rules, host);
     site.finish(&mut plan);
+    site.scope(&mut plan, name);
     Ok(plan)
 }
 

@@ -69,6 +69,7 @@ fn recipe(work: &mut ChildWork, socket: RawFd) -> Result<std::convert::Infallibl
     leave_the_caller(work)?; // first: nobody may trace a half-built container (CVE-2016-9962)
     enter_cgroups(work)?; // before anything is allocated that the limits should count
     receive_mounts(work, socket)?; // the launcher has mapped ids and joined cgroups by then
+    cgroup_namespace(work)?; // its root is the cgroup that we are in by now
     kernel_parameters(work)?; // while we are still the host's root in name, which vm.* asks for
     become_root(work)?; // so that what is made below belongs to the container's root
     mounts(work)?; // everything detached is attached before there is a way to look at it
@@ -111,10 +112,14 @@ pub(super) fn enter_cgroups(work: &mut ChildWork) -> Done {
     for (index, door) in work.doors.iter().enumerate() {
         process::write(door.as_raw_fd(), b"0").during_nth(Step::Cgroup, index)?;
     }
-    if work.new_cgroup_namespace {
-        process::unshare(libc::CLONE_NEWCGROUP).during(Step::Cgroup)?;
-    }
     Ok(())
+}
+
+fn cgroup_namespace(work: &ChildWork) -> Done {
+    match work.new_cgroup_namespace {
+        true => process::unshare(libc::CLONE_NEWCGROUP).during(Step::Cgroup),
+        false => Ok(()),
+    }
 }
 
 pub(super) fn receive_mounts(work: &mut ChildWork, socket: RawFd) -> Done {

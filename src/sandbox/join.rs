@@ -74,6 +74,7 @@ pub fn join(
         process::clone_child(&proof, 0, cgroup.v2_fd()),
         "make the process in the container's cgroup (clone3)",
     )?;
+    let exec_fd = prepared.child.exec_fd;
     let Side::Parent { pid, pidfd } = side else {
         drop(ours);
         let socket = theirs.as_raw_fd();
@@ -87,6 +88,7 @@ pub fn join(
         Some(score) => super::idmaps::write_proc(pid, "oom_score_adj", &score.to_string()),
         None => Ok(()),
     };
+    let told = told.and_then(|()| super::parent::room_for_program(pid, exec_fd));
     match told.and_then(|()| created.tell(wire::GO, &[])) {
         Ok(()) => Ok(Launched::joined(created, prepared.classes)),
         Err(error) => {

@@ -18,10 +18,11 @@ use crate::sys::process::{self, Side, SingleThreaded};
 use crate::sys::socket;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::unistd::Pid;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Makes the child and gives it all that only the outside can.
-pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, LaunchError> {
+pub fn launch(mut prepared: Prepared, cgroup: &mut Cgroup) -> Result<Launched, LaunchError> {
     at(
         crate::sys::fs::cloexec_from(3),
         "mark descriptors close-on-exec (close_range)",
@@ -54,8 +55,12 @@ pub fn launch(mut prepared: Prepared, cgroup: &Cgroup) -> Result<Launched, Launc
         received: prepared.child.received,
         oom_score_adj: prepared.oom_score_adj,
         devices: prepared.devices,
+        exec_fd: prepared.child.exec_fd,
     };
-    match outside.serve(&created) {
+    let inside = cgroup
+        .take_in(Pid::from_raw(pid))
+        .map_err(LaunchError::from);
+    match inside.and_then(|()| outside.serve(&created)) {
         Ok(()) => Ok(Launched {
             created,
             classes: prepared.classes,
@@ -112,11 +117,27 @@ struct Outside {
     received: Vec<usize>,
     oom_score_adj: Option<i32>,
     devices: Vec<NetDevice>,
+    exec_fd: i32,
+}
+
+/// The program's descriptor has the number of the limit, so the child needs one more until exec; where its hard limit
+/// (the kernel's 4096, without an init that raises it) is lower, only the launcher may raise it.
+pub(super) fn room_for_program(pid: i32, exec_fd: i32) -> Result<(), LaunchError> {
+    let tried = "raise the limit of open files for the program's descriptor (prlimit)";
+    let kind = libc::RLIMIT_NOFILE as i32;
+    let least = exec_fd as u64 + 1;
+    match at(process::prlimit(pid, kind, None), tried)? {
+        (soft, hard) if hard < least => {
+            at(process::prlimit(pid, kind, Some((soft, least))), tried).map(drop)
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Outside {
     fn serve(mut self, created: &Created) -> Result<(), LaunchError> {
         let pid = created.pid;
+        room_for_program(pid, self.exec_fd)?;
         if let Some(score) = self.oom_score_adj {
             write_proc(pid, "oom_score_adj", &score.to_string())?;
         }

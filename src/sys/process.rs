@@ -354,6 +354,22 @@ pub fn raise_nofile() -> Result<(), Errno> {
     set_rlimit(libc::RLIMIT_NOFILE as i32, limit.rlim_max, limit.rlim_max)
 }
 
+/// A limit of another process, as it was; set to `new` if there is one.
+pub fn prlimit(pid: i32, kind: i32, new: Option<(u64, u64)>) -> Result<(u64, u64), Errno> {
+    let new = new.map(|(soft, hard)| libc::rlimit {
+        rlim_cur: soft,
+        rlim_max: hard,
+    });
+    let mut old = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    let new = new.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: `new` is null or points at a live rlimit that is only read; `old` is writable and of the right type.
+    check(unsafe { libc::prlimit(pid, kind as _, new, &mut old) as libc::c_long })?;
+    Ok((old.rlim_cur, old.rlim_max))
+}
+
 /// The current folder into `buffer`: its length, NUL not counted. The raw call, which shows "(unreachable)".
 pub fn getcwd(buffer: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the buffer is writable for its length.

@@ -180,7 +180,7 @@ fn features_and_version_have_the_shape_that_engines_read() {
     let features: serde_json::Value = serde_json::from_str(rig.call(&["features"]).ok()).unwrap();
     let parsed: oci_spec::runtime::Features = serde_json::from_value(features.clone()).unwrap();
     assert_eq!(parsed.oci_version_max(), "1.3.0");
-    assert_eq!(features["linux"]["cgroup"]["systemd"], false);
+    assert_eq!(features["linux"]["cgroup"]["systemd"], true);
     let version = rig.call(&["--version"]);
     let lines: Vec<&str> = version.ok().lines().collect();
     assert!(lines[0].starts_with("cofferdam version "), "{version:?}");

@@ -3,7 +3,7 @@
 //! Deny-all always comes first (GHSA-g54h-m393-cpwq), and both forms are made from the same table, so that they
 //! can't differ. What the table can't express is denied, never allowed.
 
-use super::place::{Site, absent};
+use super::place::Site;
 use super::program::BpfInstruction;
 use super::{CgroupVersion, Lack, LimitLine, LimitPlan, Purpose};
 use crate::controls::ControlId;
@@ -92,7 +92,7 @@ pub(super) fn plan(plan: &mut LimitPlan, site: &Site, rules: &[DeviceRule], host
     } else {
         plan.lacks.push(Lack {
             control: ControlId::S8_5_1,
-            what: absent(host, "devices"),
+            what: site.absent(host, "devices"),
             lost: "device nodes are guarded by nodev mounts and capabilities only".into(),
         });
         return;

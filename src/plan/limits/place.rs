@@ -4,9 +4,10 @@
 //! does), a relative one below the launcher's own place. Without one: v1 below the launcher's *own* cgroup, so that
 //! a launcher inside a limited cgroup stays inside that limit, v2 below [`V2Hierarchy::parent`](crate::host::V2Hierarchy).
 
+use super::scope::ScopeSite;
 use super::{CgroupDir, CgroupVersion, Enable, Lack, Lacks, LimitPlan, Purpose};
 use crate::controls::ControlId;
-use crate::host::{CgroupLayout, Host, Privilege, V1Hierarchy};
+use crate::host::{CgroupLayout, Host, Privilege, V1Hierarchy, V2Hierarchy};
 use crate::policy::CgroupPlace;
 
 /// What an engine reads figures from, or an init system follows processes by.
@@ -16,6 +17,7 @@ const ACCOUNTED: [&str; 5] = ["memory", "cpu", "cpuacct", "blkio", "name=systemd
 pub(super) struct Site<'a> {
     layout: &'a CgroupLayout,
     tail: Tail,
+    scope: Option<ScopeSite>,
 }
 
 enum Tail {
@@ -28,33 +30,38 @@ enum Tail {
 }
 
 impl<'a> Site<'a> {
-    pub(super) fn find(
-        place: &CgroupPlace,
-        name: &str,
-        layout: &'a CgroupLayout,
-    ) -> Result<Self, Lacks> {
-        if place.systemd {
-            return Err(refuse(
-                "cgroups made by systemd (--systemd-cgroup) are not supported yet; leave the option out",
-            ));
+    pub(super) fn find(place: &CgroupPlace, name: &str, host: &'a Host) -> Result<Self, Lacks> {
+        let layout = &host.cgroups;
+        if let Some(asked) = &place.scope {
+            let scope = ScopeSite::find(asked, host)?;
+            return Ok(Self {
+                layout,
+                tail: Tail::Absolute(scope.path.clone()),
+                scope: Some(scope),
+            });
         }
         let tail = match place.path.as_deref() {
             None => Tail::Own(components(&format!("cofferdam-{name}"), 1)?),
             Some(path) if path.starts_with('/') => Tail::Absolute(components(path, 64)?),
             Some(path) => Tail::Relative(components(path, 64)?),
         };
-        Ok(Self { layout, tail })
+        Ok(Self {
+            layout,
+            tail,
+            scope: None,
+        })
     }
 
     /// The v2 cgroup is always made where one can be: it costs next to nothing to enter (CLONE_INTO_CGROUP) and it
     /// is how processes are found, frozen and killed at one stroke, whatever controllers live on v1.
     pub(super) fn begin(&self, plan: &mut LimitPlan) {
-        let Some((v2, parent)) = self
-            .layout
-            .v2
-            .as_ref()
-            .and_then(|v2| Some((v2, v2.parent.as_deref()?)))
-        else {
+        // Who asks systemd needs no place of his own.
+        let parent = |v2: &'a V2Hierarchy| match &self.scope {
+            Some(_) => Some(""),
+            None => v2.parent.as_deref(),
+        };
+        let v2 = self.layout.v2.as_ref();
+        let Some((v2, parent)) = v2.and_then(|v2| Some((v2, parent(v2)?))) else {
             return;
         };
         let path = match &self.tail {
@@ -77,11 +84,9 @@ impl<'a> Site<'a> {
         controller: &str,
         purpose: Purpose,
     ) -> Option<usize> {
-        let on_v2 = |c: &str| {
-            self.layout
-                .v2
-                .as_ref()
-                .is_some_and(|v| has(&v.controllers, c))
+        let on_v2 = |c: &str| match (&self.scope, &self.layout.v2) {
+            (Some(scope), _) => has(&scope.controllers, c),
+            (None, v2) => v2.as_ref().is_some_and(|v| has(&v.controllers, c)),
         };
         if on_v2(controller)
             && let Some(at) = plan
@@ -153,9 +158,11 @@ impl<'a> Site<'a> {
             return;
         }
         let parent = v2.parent.as_deref().unwrap_or("");
-        let from = match self.tail {
-            Tail::Absolute(_) => 0,
-            _ => parent.len(),
+        let from = match (&self.scope, &self.tail) {
+            // Above its own manager a user may change nothing, and it has been delegated there already.
+            (Some(scope), _) => scope.manager_cgroup.len(),
+            (None, Tail::Absolute(_)) => 0,
+            (None, _) => parent.len(),
         };
         let cuts = dir.path.match_indices('/').map(|(at, _)| at);
         let enable = (from == 0)
@@ -168,7 +175,8 @@ impl<'a> Site<'a> {
                 controllers: dir.controllers.clone(),
             })
             .collect();
-        let inside = !parent.is_empty() && v2.own.trim_start_matches('/') == parent;
+        let inside =
+            self.scope.is_none() && !parent.is_empty() && v2.own.trim_start_matches('/') == parent;
         plan.step_aside = inside.then(|| CgroupDir {
             mount: dir.mount.clone(),
             path: join(parent, "cofferdam-launcher"),
@@ -177,6 +185,25 @@ impl<'a> Site<'a> {
             purpose: Purpose::Track,
         });
         plan.enable = enable;
+    }
+
+    /// Why a controller can't be had here, and what to do.
+    pub(super) fn absent(&self, host: &Host, controller: &str) -> String {
+        match &self.scope {
+            Some(scope) if !scope.manager_cgroup.is_empty() => format!(
+                "the {controller} controller is not delegated to {}: add it to Delegate= of user@.service",
+                scope.manager_cgroup
+            ),
+            _ => absent(host, controller),
+        }
+    }
+
+    /// The scope, when all that is written into its files is known.
+    pub(super) fn scope(&self, plan: &mut LimitPlan, container: &str) {
+        if let Some(scope) = &self.scope {
+            plan.scope = Some(scope.plan(&plan.writes, container));
+            plan.lines.insert(0, scope.line());
+        }
     }
 
     fn v1_dir(&self, hierarchy: &V1Hierarchy, purpose: Purpose) -> CgroupDir {
@@ -196,8 +223,7 @@ impl<'a> Site<'a> {
     }
 }
 
-/// Why a controller can't be had here, and what to do.
-pub(super) fn absent(host: &Host, controller: &str) -> String {
+fn absent(host: &Host, controller: &str) -> String {
     let layout = &host.cgroups;
     match &layout.v2 {
         None if layout.v1.is_empty() => {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::host::{CallerIds, CgroupLayout, Privilege, V1Hierarchy, V2Hierarchy};
 
-fn host(cgroups: CgroupLayout, privilege: Privilege) -> Host {
+pub(super) fn host(cgroups: CgroupLayout, privilege: Privilege) -> Host {
     Host {
         release: "6.12.0".into(),
         kernel: (6, 12),
@@ -44,11 +44,12 @@ fn v2(mount: &str, own: &str, controllers: &str, parent: Option<&str>) -> Option
     })
 }
 
-fn pure_v2() -> Host {
+pub(super) fn pure_v2() -> Host {
     let all = "cpuset cpu io memory pids";
     let layout = CgroupLayout {
         v1: Vec::new(),
         v2: v2("/sys/fs/cgroup", "/", all, Some("")),
+        user_manager: None,
     };
     host(layout, Privilege::Root)
 }
@@ -65,10 +66,13 @@ fn legacy() -> CgroupLayout {
     ];
     let mut all: Vec<V1Hierarchy> = names.iter().map(|n| v1(n, "/")).collect();
     all[1].own = "/outer".into();
-    CgroupLayout { v1: all, v2: None }
+    CgroupLayout {
+        v1: all,
+        ..CgroupLayout::default()
+    }
 }
 
-fn usual() -> Limits {
+pub(super) fn usual() -> Limits {
     Limits {
         memory: Some(256 << 20),
         swap: Some(0),
@@ -99,7 +103,7 @@ fn told(plan: &LimitPlan) -> Vec<String> {
 }
 
 #[test]
-fn pure_v2_as_root() {
+pub(super) fn pure_v2_as_root() {
     let plan = plan_for(&pure_v2(), &usual());
     assert_eq!(
         told(&plan),
@@ -124,7 +128,7 @@ fn pure_v2_as_root() {
 fn an_engines_path_enables_every_ancestor() {
     let place = CgroupPlace {
         path: Some("/kubepods/pod1/abc".into()),
-        systemd: false,
+        scope: None,
     };
     let plan = plan_limits(&usual(), &[], &place, "x", &pure_v2(), &[]).unwrap();
     assert_eq!(plan.dirs[0].path, "kubepods/pod1/abc");
@@ -138,6 +142,7 @@ fn v2_user_without_delegation_is_told_how() {
     let layout = CgroupLayout {
         v1: Vec::new(),
         v2: v2("/sys/fs/cgroup", own, "", None),
+        user_manager: None,
     };
     let plan = plan_for(&host(layout, Privilege::User), &usual());
     assert!(plan.dirs.is_empty() && plan.writes.is_empty());
@@ -162,6 +167,7 @@ fn v2_user_in_its_own_scope_steps_aside() {
             "memory pids",
             Some(scope),
         ),
+        user_manager: None,
     };
     let mut grant = usual();
     (
@@ -280,7 +286,7 @@ fn paths_that_climb_are_refused() {
     for path in ["/../x", "a/../b", "/", "", "./x", "a\nb", &"x/".repeat(80)] {
         let place = CgroupPlace {
             path: Some(path.into()),
-            systemd: false,
+            scope: None,
         };
         assert!(
             plan_limits(&usual(), &[], &place, "x", &pure_v2(), &[]).is_err(),
@@ -440,7 +446,7 @@ proptest::proptest! {
 
     #[test]
     fn no_path_panics(path in ".*", name in ".*") {
-        let place = CgroupPlace { path: Some(path), systemd: false };
+        let place = CgroupPlace { path: Some(path), scope: None };
         let _ = plan_limits(&usual(), &[], &place, &name, &pure_v2(), &[]);
         let _ = plan_limits(&usual(), &[], &CgroupPlace::default(), &name, &pure_v2(), &[]);
         let _ = (Expect::List(name.clone())).holds(&name);

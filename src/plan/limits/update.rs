@@ -47,6 +47,7 @@ impl LimitPlan {
                 });
             }
         }
+        out.scope = new.scope.as_ref().map(|scope| scope.with(&out.writes));
         out
     }
 }

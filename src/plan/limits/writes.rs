@@ -2,7 +2,7 @@
 //!
 //! Order matters: memory before memory+swap, period before quota, cpuset's inherited values before its own.
 
-use super::place::{Site, absent, refuse};
+use super::place::{Site, refuse};
 use super::units::{UNLIMITED, human, numbers, weight_of_shares};
 use super::{Expect, Lack, Lacks, LimitLine, LimitPlan, LimitWrite, Presence, Purpose, Value};
 use crate::controls::ControlId;
@@ -356,7 +356,7 @@ impl Writer<'_, '_> {
     pub(super) fn enter(&mut self, controller: &str, lost: &str) -> Option<(usize, CgroupVersion)> {
         let at = self.site.enter(self.plan, controller, Purpose::Limit);
         if at.is_none() {
-            self.lack(absent(self.host, controller), lost);
+            self.lack(self.site.absent(self.host, controller), lost);
         }
         at.map(|at| (at, self.plan.dirs[at].version))
     }

@@ -94,8 +94,17 @@ pub struct IoThrottle {
 pub struct CgroupPlace {
     /// linux.cgroupsPath; `None`: picked by the launcher.
     pub path: Option<String>,
-    /// Asked for with --systemd-cgroup.
-    pub systemd: bool,
+    /// Asked for with --systemd-cgroup: systemd makes it, and `path` is not used.
+    pub scope: Option<ScopeName>,
+}
+
+/// A systemd scope as `cgroupsPath` names it: slice:prefix:name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ScopeName {
+    /// "kubepods-burstable.slice"; `None`: the manager's usual one.
+    pub slice: Option<String>,
+    /// "cri-containerd-0123.scope".
+    pub unit: String,
 }
 
 /// TCP ports.

@@ -1,21 +1,29 @@
 //! Where the cgroup goes, and raw cgroup v2 keys.
 
 use super::case::Case;
+use super::scope;
 use super::strings::{escape, shorten};
 use crate::controls::ControlId;
 use crate::policy::Amount;
 
 /// linux.cgroupsPath: no climbing out, and the three-part form for systemd.
 pub(super) fn place(case: &mut Case<'_>) {
-    case.grant.cgroup.systemd = case.bundle.extras.systemd_cgroup;
-    let Some(path) = case.linux().and_then(|l| l.cgroups_path().as_ref()) else {
+    let path = case.linux().and_then(|l| l.cgroups_path().as_ref());
+    let path = path.map_or(String::new(), |p| p.to_string_lossy().into_owned());
+    let at = "/linux/cgroupsPath";
+    if case.bundle.extras.systemd_cgroup {
+        match scope::parse(&path, &case.bundle.name) {
+            Ok(scope) => case.grant.cgroup.scope = Some(scope),
+            Err(what) => {
+                let shown = format!("{:?}", shorten(&path));
+                case.refuse(ControlId::S8_1_4, at, shown, what);
+            }
+        }
         return;
-    };
-    let path = path.to_string_lossy();
+    }
     if path.is_empty() {
         return;
     }
-    let at = "/linux/cgroupsPath";
     let shown = || format!("{:?}", shorten(&path));
     if path.len() > 4095
         || path.split('/').any(|part| part == ".." || part.len() > 255)
@@ -29,15 +37,6 @@ pub(super) fn place(case: &mut Case<'_>) {
         );
         return;
     }
-    if case.grant.cgroup.systemd && path.split(':').count() != 3 {
-        case.refuse(
-            ControlId::S8_1_4,
-            at,
-            shown(),
-            "with --systemd-cgroup write slice:prefix:name",
-        );
-        return;
-    }
     if path.split('/').all(|part| part.is_empty() || part == ".") {
         case.refuse(
             ControlId::S8_1_4,
@@ -47,7 +46,7 @@ pub(super) fn place(case: &mut Case<'_>) {
         );
         return;
     }
-    case.grant.cgroup.path = Some(path.into_owned());
+    case.grant.cgroup.path = Some(path);
 }
 
 /// Keys that may be written raw; those with a ceiling are held to it.

@@ -28,6 +28,7 @@ mod process;
 mod remount;
 mod rlimits;
 mod root;
+mod scope;
 mod seccomp;
 mod strings;
 mod sysctl;
