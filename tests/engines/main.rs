@@ -14,10 +14,13 @@ mod roots;
 
 mod buildah;
 mod containerd;
+mod cri;
 mod docker;
 mod host;
 mod images;
 mod podman;
+mod pods;
+mod release;
 mod services;
 
 payload!(host::reap);
