@@ -93,7 +93,11 @@ impl Node {
         self.host.until("the node is ready", |_| {
             let status = self.try_ask("Status", &json!({})).ok()?;
             let conditions = status["status"]["conditions"].as_array()?.clone();
-            (conditions.len() >= 2 && conditions.iter().all(|c| c["status"] == true)).then_some(())
+            let ready = |name| {
+                let of = |c: &&Value| c["type"] == name && c["status"] == true;
+                conditions.iter().find(of)
+            };
+            ready("RuntimeReady").and(ready("NetworkReady")).map(drop)
         });
     }
 
@@ -124,15 +128,18 @@ impl Node {
         }
     }
 
-    /// Runs a pod; `linux` is laid over what every pod has.
-    pub fn try_pod(&self, name: &str, linux: Value) -> Result<Pod, String> {
+    /// Runs a pod of a runtime class, "" for the default one; `linux` is laid over what every pod has.
+    pub fn try_pod(&self, name: &str, class: &str, linux: Value) -> Result<Pod, String> {
         let mut config = json!({
             "metadata": {"name": name, "uid": name, "namespace": "default"},
             "hostname": name, "log_directory": format!("/var/log/pods/{name}"),
             "linux": {"cgroup_parent": format!("/pod-{name}"), "security_context": {
                 "namespace_options": {"pid": "CONTAINER"}, "seccomp": {"profile_type": "RuntimeDefault"}}}});
         lay(&mut config["linux"], linux);
-        let answer = self.try_ask("RunPodSandbox", &json!({"config": config}))?;
+        let answer = self.try_ask(
+            "RunPodSandbox",
+            &json!({"config": config, "runtime_handler": class}),
+        )?;
         let id = word(&answer["pod_sandbox_id"]);
         Ok(Pod { id, config })
     }
@@ -140,7 +147,7 @@ impl Node {
     /// A pod that runs.
     #[track_caller]
     pub fn pod(&self, name: &str, linux: Value) -> Pod {
-        self.try_pod(name, linux).unwrap()
+        self.try_pod(name, "", linux).unwrap()
     }
 
     /// Creates a container in a pod and starts it.

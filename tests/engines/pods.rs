@@ -99,6 +99,11 @@ fn a_life(node: &Node) {
     node.ask("RemoveContainer", json!({"container_id": web}));
     node.run(&pod, "again", &FOREVER, json!({}));
     node.remove(&pod);
+    // As profiles/engines/kubernetes/runtimeclass.yaml names it.
+    let pod = node.try_pod("classed", "cofferdam", json!({})).unwrap();
+    node.remove(&pod);
+    let unknown = node.try_pod("unknown", "other", json!({}));
+    assert!(unknown.is_err_and(|why| why.contains("no runtime for")));
     node.assert_clean();
 }
 
@@ -224,7 +229,7 @@ fn security_contexts_are_cut_to_the_ceiling() {
     let ids = [
         "Uid:\t1000\t1000\t1000\t1000",
         "Gid:\t1001\t1001\t1001\t1001",
-        "Groups:\t1002",
+        "Groups:\t1001 1002",
     ];
     status(
         "restricted",
@@ -278,16 +283,21 @@ fn security_contexts_are_cut_to_the_ceiling() {
         0
     );
     node.remove(&pod);
-    // The node's own namespaces.
-    for kind in ["network", "pid", "ipc"] {
+    // The node's own namespaces: asked for, never given.
+    for (kind, short) in [("network", "net"), ("pid", "pid"), ("ipc", "ipc")] {
         let mut options = json!({"network": "POD", "pid": "CONTAINER", "ipc": "POD"});
         options[kind] = "NODE".into();
-        let name = format!("host-{kind}");
-        let refused = node.try_pod(&name, context(json!({"namespace_options": options})));
-        let why = refused.err().unwrap_or_default();
+        let asked = context(json!({"namespace_options": options}));
+        let pod = node.pod(&format!("host-{kind}"), asked.clone());
+        let id = node.run(&pod, "inside", &FOREVER, asked);
+        for pid in [node.pause(&pod), node.first(&id)] {
+            assert_ne!(node.ns(pid, short), node.ns(1, short), "{kind}");
+        }
+        node.remove(&pod);
+        let records = node.host.line("cat /var/log/cofferdam/launches.jsonl").out;
         assert!(
-            why.contains("SS-011/8.1.3") && why.contains("permission denied"),
-            "{kind}: {why}"
+            records.contains(&format!("the host's {kind} namespace")),
+            "{kind}"
         );
     }
     node.assert_clean();
