@@ -103,7 +103,8 @@ pub struct Host {
     dir: TempDir,
     path: String,
     outer: Child,
-    init: i32,
+    /// Its first process, as the tests' own pid namespace counts.
+    pub init: i32,
     groups: Vec<PathBuf>,
 }
 

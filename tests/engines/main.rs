@@ -22,6 +22,7 @@ mod podman;
 mod pods;
 mod release;
 mod services;
+mod swarm;
 
 payload!(host::reap);
 
