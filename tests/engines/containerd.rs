@@ -10,7 +10,7 @@ use crate::support::*;
 fn boot() -> Host {
     let host = Host::boot();
     start(&host);
-    let tar = archive(&host);
+    let tar = archive(&host, &["/bin/sh"]);
     host.call(&["ctr", "images", "import", text(&tar)]).ok();
     host
 }

@@ -15,8 +15,11 @@ use tempfile::TempDir;
 /// How long one call of a client may take.
 const CALL: &str = "100";
 
+/// Where programs are looked for.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin";
+
 /// The Debian package of a program, for whoever lacks it.
-const PACKAGES: [(&str, &str); 7] = [
+const PACKAGES: [(&str, &str); 9] = [
     ("dockerd", "docker.io"),
     ("containerd", "containerd"),
     ("podman", "podman conmon"),
@@ -24,12 +27,19 @@ const PACKAGES: [(&str, &str); 7] = [
     ("ip", "iproute2"),
     ("iptables", "iptables"),
     ("busybox", "busybox-static"),
+    (
+        "protoc",
+        "protobuf-compiler python3-grpcio python3-protobuf",
+    ),
+    ("cni/bridge", "containernetworking-plugins"),
 ];
 
 /// Why a program can't be used, if it can't.
 pub fn absent(program: &str) -> Option<String> {
-    let places = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin"];
-    let there = places.iter().any(|p| Path::new(p).join(program).exists());
+    let there = PATH
+        .split(':')
+        .chain(["/usr/lib"])
+        .any(|p| Path::new(p).join(program).exists());
     let package = PACKAGES.iter().find(|(name, _)| *name == program);
     let package = package.map_or(program, |(_, package)| package);
     (!there).then(|| format!("no {program}; apt-get install {package}"))
@@ -59,6 +69,7 @@ mount -t overlay -o "lowerdir=/etc,upperdir=$H/etc,workdir=$H/work" overlay /etc
 mount --bind "$H/lib" /var/lib
 mount --bind "$H/tmp" /var/tmp
 mount -t tmpfs -o mode=755 tmpfs /var/log
+if [ -d /opt ]; then mount -t tmpfs -o mode=755 tmpfs /opt; fi     # containerd makes a folder there
 umount -R /sys/fs/cgroup
 if [ -n "$V1" ]; then
     mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup
@@ -90,8 +101,10 @@ exec "$@"
 /// A host.
 pub struct Host {
     dir: TempDir,
+    path: String,
     outer: Child,
-    init: i32,
+    /// Its first process, as the tests' own pid namespace counts.
+    pub init: i32,
     groups: Vec<PathBuf>,
 }
 
@@ -119,6 +132,11 @@ fn hierarchies() -> (Vec<(String, PathBuf)>, Option<PathBuf>) {
 impl Host {
     /// Boots one. The binary under test is at `runtime()`, the site's policy the shipped one for engines.
     pub fn boot() -> Self {
+        Self::boot_with(None)
+    }
+
+    /// The same, with the programs below this folder before those that are installed.
+    pub fn boot_with(programs: Option<&Path>) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("cofferdam-host-")
             .tempdir()
@@ -166,8 +184,10 @@ impl Host {
             .stderr(log)
             .spawn()
             .unwrap();
+        let first = programs.map(|p| format!("{0}/usr/sbin:{0}/usr/bin:", text(p)));
         let mut host = Self {
             dir,
+            path: first.unwrap_or_default() + PATH,
             outer,
             init: 0,
             groups,
@@ -207,7 +227,7 @@ impl Host {
         command.args(["-t", &self.init.to_string(), "-m", "-n", "-p", "-C", "--"]);
         command.args(["sh", "-c", ENTER, "sh"]).args(words);
         command.env_clear();
-        command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin");
+        command.env("PATH", &self.path);
         command.env("HOME", "/root").current_dir("/");
         command.stdin(Stdio::null());
         command

@@ -38,8 +38,8 @@ pub fn busybox(host: &Host) -> PathBuf {
     tar
 }
 
-/// The same as an OCI archive with one layer, named [`BUSYBOX`].
-pub fn archive(host: &Host) -> PathBuf {
+/// The same as an OCI archive with one layer, named [`BUSYBOX`], whose command is `cmd`.
+pub fn archive(host: &Host, cmd: &[&str]) -> PathBuf {
     let layer = fs::read(busybox(host)).unwrap();
     let layout = host.shared("layout");
     let blobs = layout.join("blobs/sha256");
@@ -51,7 +51,7 @@ pub fn archive(host: &Host) -> PathBuf {
     };
     let layer = blob(&layer, "layer.v1.tar");
     let config = json!({"architecture": if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" }, "os": "linux",
-        "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"]},
+        "config": {"Env": ["PATH=/bin"], "Cmd": cmd},
         "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]}});
     let config = blob(config.to_string().as_bytes(), "config.v1+json");
     let manifest = json!({"schemaVersion": 2, "config": config, "layers": [layer]});

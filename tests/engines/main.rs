@@ -14,11 +14,15 @@ mod roots;
 
 mod buildah;
 mod containerd;
+mod cri;
 mod docker;
 mod host;
 mod images;
 mod podman;
+mod pods;
+mod release;
 mod services;
+mod swarm;
 
 payload!(host::reap);
 

@@ -1,6 +1,6 @@
 //! The site policies that are shipped for engines, and exceptions in a policy file.
 
-use crate::launch::{Launch, spec_of};
+use crate::launch::{Launch, plain, spec_of};
 use cofferdam::policy::{Exec, Policy, Ports, Template, WriteExecute};
 use serde_json::json;
 
@@ -151,5 +151,46 @@ fn an_exception_in_a_policy_file_is_held_to_the_same_rules() {
             .iter()
             .any(|p| p.contains("\"*\" is not an absolute path")),
         "{found:?}"
+    );
+}
+
+/// containerd's pods list a new /dev/shm, and then the one that their containers share.
+#[test]
+fn a_mount_that_a_later_one_covers_is_not_made() {
+    let fresh = json!({"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["size=65536k"]});
+    let shared = json!({"destination": "/dev/shm", "type": "bind", "source": "/dev/shm", "options": ["rbind"]});
+    let with =
+        |mounts: &[&serde_json::Value]| Launch::engine(plain()).set("/mounts", json!(mounts));
+    let grant = with(&[&fresh, &shared]).granted();
+    let at: Vec<&str> = grant.mounts.iter().map(|m| m.pointer.as_str()).collect();
+    assert!(
+        at.contains(&"/mounts/1") && !at.contains(&"/mounts/0"),
+        "{at:?}"
+    );
+    let noted = grant
+        .clamps
+        .iter()
+        .any(|c| c.pointer == "/mounts/0" && c.granted.contains("/mounts/1"));
+    assert!(noted, "{:?}", grant.clamps);
+    // Something lies in the earlier one, or the launcher fills it: order would matter.
+    let inside = json!({"destination": "/dev/shm/x", "type": "tmpfs", "options": ["size=64k"]});
+    let proc = json!({"destination": "/proc", "type": "proc", "source": "proc"});
+    for twice in [&[&fresh, &inside, &shared][..], &[&proc, &proc]] {
+        let refused = with(twice).refused();
+        assert!(
+            refused
+                .iter()
+                .any(|v| v.found.starts_with("a second mount on")),
+            "{refused:?}"
+        );
+    }
+    let mut by_hand = Launch::standalone().set("/mounts", json!([fresh, shared]));
+    by_hand.spec["mounts"][0]["destination"] = "/data".into();
+    by_hand.spec["mounts"][1]["destination"] = "/data".into();
+    assert!(
+        by_hand
+            .refused()
+            .iter()
+            .any(|v| v.remedy == "mount each place once")
     );
 }

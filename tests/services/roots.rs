@@ -88,6 +88,20 @@ macro_rules! packages {
 pub(crate) use packages;
 
 fn make(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
+    // Another list of packages is another root.
+    let recipe = format!("{packages:?}{LEFT_OUT:?}");
+    kept(name, &recipe, |tree, debs| {
+        fetch(packages, debs)?;
+        unpack(debs, tree)
+    })
+}
+
+/// The folder that `fill` makes (given the folder and one for what it fetches); made once for each recipe, and kept.
+pub fn kept(
+    name: &str,
+    recipe: &str,
+    fill: impl FnOnce(&Path, &Path) -> Result<(), String>,
+) -> Result<PathBuf, String> {
     let text = |e: std::io::Error| format!("can't keep the root of {name}: {e}");
     let cache = std::env::var_os("COFFERDAM_TEST_CACHE").map_or_else(
         || Path::new(env!("CARGO_TARGET_TMPDIR")).join("test-roots"),
@@ -96,8 +110,6 @@ fn make(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
     fs::create_dir_all(&cache).map_err(text)?;
     let lock = File::create(cache.join(format!("{name}.lock"))).map_err(text)?;
     let _held = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, e)| text(e.into()))?;
-    // Another list of packages is another root.
-    let recipe = format!("{packages:?}{LEFT_OUT:?}");
     let digest = cofferdam::digest::sha256_hex(recipe.as_bytes());
     let done = cache.join(format!("{name}-{}", &digest[..12]));
     if done.exists() {
@@ -108,13 +120,18 @@ fn make(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
     let (debs, tree) = (partial.join("debs"), partial.join("root"));
     fs::create_dir_all(&debs).map_err(text)?;
     fs::create_dir_all(&tree).map_err(text)?;
-    fetch(packages, &debs)?;
-    for deb in fs::read_dir(&debs).map_err(text)?.flatten() {
-        run(Command::new("dpkg").arg("-x").arg(deb.path()).arg(&tree))?;
-    }
+    fill(&tree, &debs)?;
     fs::rename(&tree, &done).map_err(text)?;
     fs::remove_dir_all(&partial).map_err(text)?;
     Ok(done)
+}
+
+/// Every package in a folder, without its maintainer scripts.
+pub fn unpack(debs: &Path, tree: &Path) -> Result<(), String> {
+    for deb in fs::read_dir(debs).into_iter().flatten().flatten() {
+        run(Command::new("dpkg").arg("-x").arg(deb.path()).arg(tree))?;
+    }
+    Ok(())
 }
 
 fn fetch(packages: &[&str], into: &Path) -> Result<(), String> {
@@ -199,7 +216,8 @@ fn apt(program: &str, words: &[&str]) -> Result<String, String> {
     run(Command::new(program).args(words))
 }
 
-fn run(command: &mut Command) -> Result<String, String> {
+/// A program of Debian's, to its end; its output.
+pub fn run(command: &mut Command) -> Result<String, String> {
     let what = command.get_program().to_string_lossy().into_owned();
     let output = command
         .env("LC_ALL", "C")

@@ -89,7 +89,7 @@ fn one(
     let Some(source) = source(case, pointer, &target, mount, &options) else {
         return;
     };
-    if !taken.insert(target.clone()) {
+    if !taken.insert(target.clone()) && !covers(case, &target, &source, pointer) {
         let found = format!("a second mount on {target}");
         case.refuse(ControlId::S8_4_5, pointer, found, "mount each place once");
         return;
@@ -97,6 +97,31 @@ fn one(
     misplaced(case, pointer, &source, mount, &options);
     let granted = attributes(case, pointer, plain(target, source, pointer), &options);
     case.grant.mounts.push(granted);
+}
+
+/// Whether a later mount hides an earlier one as if that had never been: containerd lists a new /dev/shm for every
+/// pod, and then the pod's own. What another one could have been attached to in between, or the launcher fills, is not
+/// hidden so; nor does a command line say anything twice.
+fn covers(case: &mut Case<'_>, target: &GuestPath, by: &MountSource, pointer: &str) -> bool {
+    let simple = |source: &MountSource| {
+        matches!(source, MountSource::Bind { .. } | MountSource::Tmpfs { .. })
+    };
+    let mounts = &case.grant.mounts;
+    let Some(at) = mounts.iter().position(|m| m.target == *target) else {
+        return false;
+    };
+    let inside = |m: &Mount| m.target != *target && m.target.is_at_or_below(target);
+    if case.standalone()
+        || !simple(by)
+        || !simple(&mounts[at].source)
+        || mounts[at..].iter().any(inside)
+    {
+        return false;
+    }
+    let earlier = case.grant.mounts.remove(at);
+    let granted = format!("none: {pointer} covers it");
+    case.cut(ControlId::S8_4_5, &earlier.pointer, target, granted);
+    true
 }
 
 /// What is attached, or `None` after saying why not.
