@@ -1,7 +1,8 @@
 //! A message: sixteen bytes, a list of header fields, and a body of values. Little endian, as every machine we build for.
 
 use super::DbusError;
-use super::value::{Reader, Value, pad};
+use super::reader::Reader;
+use super::value::{Value, pad};
 
 /// The fixed part in front of the fields, the length of the fields included.
 pub(super) const FIXED: usize = 16;

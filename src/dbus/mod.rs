@@ -7,6 +7,7 @@
 mod address;
 mod connection;
 mod message;
+mod reader;
 mod value;
 
 pub use connection::{Connection, Target};

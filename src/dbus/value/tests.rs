@@ -1,5 +1,6 @@
 //! Against bytes of the specification, there and back for any value, and never a panic for any bytes.
 
+use super::super::reader::Reader;
 use super::super::{Kind, Message};
 use super::*;
 use proptest::prelude::*;
