@@ -1,6 +1,8 @@
 //! The command: parse, call, print once, exit.
 
 fn main() -> std::process::ExitCode {
+    // A caller that ignores it leaves nothing to be waited for: the kernel would collect our children by itself.
+    cofferdam::sys::process::default_sigchld();
     let argv: Vec<std::ffi::OsString> = std::env::args_os().collect();
     let words: Result<Vec<String>, _> = argv
         .into_iter()

@@ -11,6 +11,7 @@ use crate::cgroup::{Cgroup, CgroupError};
 use crate::controls::ControlId;
 use crate::plan::NamespaceKind;
 use crate::plan::Plan;
+use crate::plan::process::NewPrivileges;
 use crate::sys::fs::read_kernel_file;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -155,7 +156,11 @@ impl Checker<'_> {
                 .join(" ");
             out.same(ControlId::S8_5_1, "Groups", &want, field("Groups"));
         }
-        out.same(ControlId::S8_3_7, "NoNewPrivs", "1", field("NoNewPrivs"));
+        let mark = match process.new_privileges {
+            NewPrivileges::Never => "1",
+            NewPrivileges::Possible => "0",
+        };
+        out.same(ControlId::S8_3_7, "NoNewPrivs", mark, field("NoNewPrivs"));
         let filters = self.plan.seccomp.filters.len();
         let mode = if filters == 0 { "0" } else { "2" };
         out.same(ControlId::S8_1_4, "Seccomp", mode, field("Seccomp"));

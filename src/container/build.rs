@@ -206,6 +206,7 @@ fn state_of(plan: &Plan, context: &Context<'_>, cgroup: &Cgroup, pid: i32) -> St
         cgroup: cgroup.record(),
         range: plan.namespaces.user.as_ref().and_then(|u| u.range),
         annotations: context.annotations.clone(),
+        template: Some(plan.template),
         hooks: hooks::SavedHooks::of(plan),
     }
 }

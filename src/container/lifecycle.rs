@@ -9,6 +9,7 @@ use super::store::{State, Status, Store};
 use super::terminal::hand_over;
 use crate::cgroup::Cgroup;
 use crate::plan::Plan;
+use crate::policy::Template;
 use crate::sandbox::{StartGate, exec_failure};
 use crate::sys::process;
 use crate::sys::socket::send_fds;
@@ -209,7 +210,10 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<String>, Conta
     };
     if let Some(state) = &state {
         let status = state.status();
-        if matches!(status, Status::Running | Status::Paused) && !force {
+        // runc deletes a created container, too. The specification does not, and compat promises its letter.
+        let waits = status == Status::Created && state.template == Some(Template::Compat);
+        let lives = matches!(status, Status::Running | Status::Paused);
+        if (lives || waits) && !force {
             return Err(ContainerError::NotStopped {
                 id: id.into(),
                 status: status.as_str(),

@@ -3,7 +3,7 @@
 use super::error::{ContainerError, at};
 use super::hooks::SavedHooks;
 use crate::cgroup::{Cgroup, CgroupRecord};
-use crate::policy::is_name;
+use crate::policy::{Template, is_name};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,9 @@ pub struct State {
     pub range: Option<u32>,
     /// Labels.
     pub annotations: BTreeMap<String, String>,
+    /// The template that it was launched under; states of earlier versions say none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Template>,
     /// Hooks that are still to run.
     #[serde(default, skip_serializing_if = "SavedHooks::is_empty")]
     pub hooks: SavedHooks,

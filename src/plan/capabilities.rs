@@ -2,7 +2,7 @@
 
 use super::Line;
 use crate::controls::ControlId;
-use crate::policy::{CAPABILITY_NAMES, CapabilitySets, Grant, Template};
+use crate::policy::{CAPABILITY_NAMES, CapabilitySets, Grant, NewPrivileges, Template};
 use serde::Serialize;
 
 /// Capability sets of the program.
@@ -16,6 +16,18 @@ pub struct CapabilityPlan {
     pub dropped: Vec<String>,
     /// Securebits: uid 0 gives no capability, keep-caps off, ambient closed, all locked.
     pub securebits: u32,
+    /// What the loading of the filter asks for.
+    pub loader: FilterLoader,
+}
+
+/// The right to load a filter (seccomp(2)): no_new_privs, or CAP_SYS_ADMIN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FilterLoader {
+    /// no_new_privs is set, or the program has CAP_SYS_ADMIN itself, or there is no filter.
+    Itself,
+    /// CAP_SYS_ADMIN is kept until the filter is loaded, and given up behind it.
+    BorrowsAdmin,
 }
 
 /// SECBIT_NOROOT, NO_SETUID_FIXUP and NO_CAP_AMBIENT_RAISE with their locks, and KEEP_CAPS locked off.
@@ -33,6 +45,21 @@ pub(super) fn plan(grant: &Grant) -> CapabilityPlan {
             .map(ToString::to_string)
             .collect(),
         securebits: securebits(grant),
+        loader: loader(grant),
+    }
+}
+
+pub(super) fn loader(grant: &Grant) -> FilterLoader {
+    let filtered = grant.seccomp.requested.is_some() || grant.seccomp.template.is_some();
+    let marked = grant.process.new_privileges == NewPrivileges::Never;
+    let own = grant
+        .capabilities
+        .effective
+        .iter()
+        .any(|c| c == "SYS_ADMIN");
+    match filtered && !marked && !own {
+        true => FilterLoader::BorrowsAdmin,
+        false => FilterLoader::Itself,
     }
 }
 

@@ -5,6 +5,7 @@ use super::{Lack, Line, PlanError, Weight};
 use crate::controls::ControlId;
 use crate::host::{Host, Privilege};
 use crate::paths::GuestPath;
+pub use crate::policy::NewPrivileges;
 pub use crate::policy::Terminal;
 use crate::policy::{Caller, Exec, Grant, NamespaceKind, Rlimit, Template};
 use crate::survey::Program;
@@ -49,6 +50,8 @@ pub struct ProcessPlan {
     pub stdio: Stdio,
     /// Descriptors of the caller's that stay open beside them.
     pub descriptors: Vec<i32>,
+    /// Whether no_new_privs is set.
+    pub new_privileges: NewPrivileges,
 }
 
 /// When PR_SET_DUMPABLE 0 is set.
@@ -158,6 +161,7 @@ pub(super) fn plan(
         },
         apparmor: grant.lsm.apparmor.clone(),
         descriptors: descriptors(&asked.descriptors, exec_fd)?,
+        new_privileges: asked.new_privileges,
         stdio: match (asked.terminal, grant.caller) {
             (Some(terminal), _) => Stdio::Terminal(terminal),
             (None, Caller::Standalone) => Stdio::NoTerminal,
@@ -242,8 +246,13 @@ impl ProcessPlan {
             Line::new(
                 "user",
                 format!(
-                    "{}:{}, {groups}, no_new_privs, keyring of its own",
-                    self.uid, self.gid
+                    "{}:{}, {groups}, {}, keyring of its own",
+                    self.uid,
+                    self.gid,
+                    match self.new_privileges {
+                        NewPrivileges::Never => "no_new_privs",
+                        NewPrivileges::Possible => "exec can give privileges (exception)",
+                    }
                 ),
                 &[ControlId::S8_3_7, ControlId::S8_5_1],
             ),

@@ -1,5 +1,6 @@
 //! System-call filters: the template's, prepared at build time, and the request's own behind it. Pure.
 
+use super::capabilities::{self, FilterLoader};
 use super::{Lack, Line, PlanError, Weight};
 use crate::controls::ControlId;
 use crate::host::Host;
@@ -68,6 +69,9 @@ pub(super) fn plan(
         };
         let program = seccomp::compile(profile, Arch::NATIVE, &parameters).map_err(bad)?;
         check_start(&program, exec_fd, grant.seccomp.listener.is_some())?;
+        if capabilities::loader(grant) == FilterLoader::BorrowsAdmin {
+            check_handing_back(&program)?;
+        }
         unknown.clone_from(&program.unknown);
         requested = Some(program);
     }
@@ -154,6 +158,21 @@ fn check_start(program: &Program, exec_fd: u32, listener: bool) -> Result<(), Pl
                 pointer: "/linux/seccomp/syscalls".into(),
                 what: format!(
                     "{call} is not allowed, but the launch itself needs it to start the program: allow it (the shipped filter beside it takes it away again after the one exec)"
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Without no_new_privs the filter is in force before the right to load it is given up.
+fn check_handing_back(program: &Program) -> Result<(), PlanError> {
+    for call in ["capget", "capset"] {
+        if !program.allows(call, [0; 6]).unwrap_or(false) {
+            return Err(PlanError::Value {
+                pointer: "/linux/seccomp/syscalls".into(),
+                what: format!(
+                    "{call} is not allowed, but without noNewPrivileges the launch gives CAP_SYS_ADMIN up behind the filter: allow it, or set noNewPrivileges"
                 ),
             });
         }

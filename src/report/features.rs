@@ -57,7 +57,7 @@ pub fn features() -> Value {
             "org.cofferdam.version": env!("CARGO_PKG_VERSION"),
             "org.cofferdam.exec": "once",
             "org.cofferdam.processes": "threads-only",
-            "org.cofferdam.no-new-privileges": "always",
+            "org.cofferdam.no-new-privileges": "always, unless compat lets the request decide",
             "org.cofferdam.verified-before-start": "true"
         }
     })

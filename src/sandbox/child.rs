@@ -197,7 +197,8 @@ fn mounts(work: &mut ChildWork) -> Done {
         None::<&std::ffi::CStr>,
     )
     .during_nth(Step::Mount, usize::from(u16::MAX))?;
-    for (index, op) in work.ops.iter().enumerate() {
+    let now = work.ops.len() - work.behind_pivot;
+    for (index, op) in work.ops.iter().take(now).enumerate() {
         op.run(&mut work.slots, None)
             .during_nth(Step::Mount, index)?;
     }
@@ -252,6 +253,11 @@ fn pivot(work: &mut ChildWork) -> Done {
     let same = mount_id(now.as_fd()).during(Step::Pivot)? == mount_id(root).during(Step::Pivot)?;
     if !same {
         return Err(Failed(Step::Pivot, 0, Errno::EXDEV));
+    }
+    let first = work.ops.len() - work.behind_pivot;
+    for (index, op) in work.ops.iter().enumerate().skip(first) {
+        op.run(&mut work.slots, None)
+            .during_nth(Step::Mount, index)?;
     }
     // Everything that was attached is held by the tree now; no descriptor of it stays behind.
     work.slots = Slots::new(0);

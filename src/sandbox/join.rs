@@ -101,6 +101,7 @@ pub fn join(
 /// Mounts, namespaces and ids are there already.
 fn nothing_to_make(work: &mut ChildWork) {
     work.ops.clear();
+    work.behind_pivot = 0;
     work.received.clear();
     work.slots = Slots::new(0);
     work.pivot = false;

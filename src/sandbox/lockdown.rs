@@ -3,7 +3,7 @@
 use super::child::{Done, During, Failed, open_inside};
 use super::prepare::{ChildWork, Landlock};
 use super::wire::{Report, Step};
-use crate::plan::process::Dumpable;
+use crate::plan::process::{Dumpable, NewPrivileges};
 use crate::sys::process::{self, prctl};
 use crate::sys::socket::send_fds;
 use landlock::{
@@ -95,20 +95,36 @@ pub(super) fn identity(work: &ChildWork) -> Done {
         prctl(libc::PR_SET_SECUREBITS, own, 0, 0, 0).during(Step::Securebits)?;
     }
     let sets = &work.sets;
+    let (permitted, effective) = match &work.loading {
+        Some((permitted, effective)) => (permitted, effective),
+        None => (&sets.permitted, &sets.effective),
+    };
     let failed = |_| Failed(Step::Capabilities, 0, Errno::last());
     caps::set(None, caps::CapSet::Inheritable, &sets.inheritable).map_err(failed)?;
     for cap in &sets.ambient {
         caps::raise(None, caps::CapSet::Ambient, *cap).map_err(failed)?;
     }
-    caps::set(None, caps::CapSet::Effective, &sets.effective).map_err(failed)?;
-    caps::set(None, caps::CapSet::Permitted, &sets.permitted).map_err(failed)
+    caps::set(None, caps::CapSet::Effective, effective).map_err(failed)?;
+    caps::set(None, caps::CapSet::Permitted, permitted).map_err(failed)
 }
 
 const SECBIT_NO_SETUID_FIXUP: u64 = 1 << 2;
 
+/// Gives up what only the loading of the filter needed.
+fn hand_back(work: &ChildWork) -> Done {
+    if work.loading.is_none() {
+        return Ok(());
+    }
+    let failed = |_| Failed(Step::Capabilities, 0, Errno::last());
+    caps::set(None, caps::CapSet::Effective, &work.sets.effective).map_err(failed)?;
+    caps::set(None, caps::CapSet::Permitted, &work.sets.permitted).map_err(failed)
+}
+
 /// no_new_privs, write-xor-execute, speculation, and non-dumpable again (changing ids resets it).
 pub(super) fn marks(work: &ChildWork) -> Done {
-    prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).during(Step::NoNewPrivs)?;
+    if work.new_privileges == NewPrivileges::Never {
+        prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).during(Step::NoNewPrivs)?;
+    }
     if work.mdwe {
         prctl(PR_SET_MDWE, MDWE_REFUSE_EXEC_GAIN, 0, 0, 0).during(Step::Mdwe)?;
     }
@@ -171,5 +187,5 @@ pub(super) fn filters(work: &ChildWork, socket: RawFd) -> Done {
             send_fds(socket.as_fd(), &report, &[listener.as_fd()]).during(Step::Listener)?;
         }
     }
-    Ok(())
+    hand_back(work)
 }

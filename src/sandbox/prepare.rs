@@ -14,9 +14,10 @@ use super::ops::{Op, Slots};
 use super::start_hooks::StartHooks;
 use crate::plan::NamespaceKind;
 use crate::plan::Plan;
+use crate::plan::capabilities::{CapabilityPlan, FilterLoader};
 use crate::plan::namespaces::MapWriter;
 use crate::plan::network::{Loopback, NetDevice};
-use crate::plan::process::{Dumpable, ParentDeath, Speculation, Stdio, Terminal};
+use crate::plan::process::{Dumpable, NewPrivileges, ParentDeath, Speculation, Stdio, Terminal};
 use crate::plan::seccomp::Mdwe;
 use crate::sys::process::{ExecStrings, SingleThreaded};
 pub(super) use execution::{Classes, OwnExecution};
@@ -62,6 +63,8 @@ pub(super) struct ChildWork {
     /// Slots that the launcher fills, in the order in which it sends them.
     pub(super) received: Vec<usize>,
     pub(super) ops: Vec<Op>,
+    /// How many of them, the last, are done when the root is the root.
+    pub(super) behind_pivot: usize,
     /// How many mounts lie on the new root after pivot_root: the host's root and the stages.
     pub(super) stages: usize,
     pub(super) become_root: bool,
@@ -84,6 +87,9 @@ pub(super) struct ChildWork {
     pub(super) groups: Option<Vec<u32>>,
     pub(super) bounding_drop: Vec<caps::Capability>,
     pub(super) sets: CapSets,
+    /// (permitted, effective) until the filter is loaded, where that needs a right of its own.
+    pub(super) loading: Option<(caps::CapsHashSet, caps::CapsHashSet)>,
+    pub(super) new_privileges: NewPrivileges,
     pub(super) securebits: u32,
     pub(super) mdwe: bool,
     pub(super) speculation: bool,
@@ -172,6 +178,33 @@ pub(super) fn c_string(text: &str, what: &str) -> Result<CString, PrepareError> 
     CString::new(text).map_err(|_| PrepareError::Nul { what: what.into() })
 }
 
+/// A name of a plan.
+fn capability(name: &String) -> Result<caps::Capability, PrepareError> {
+    format!("CAP_{name}")
+        .parse::<caps::Capability>()
+        .map_err(|_| PrepareError::Unknown(format!("{name}: a capability unknown here")))
+}
+
+fn capability_set(names: &[String]) -> Result<caps::CapsHashSet, PrepareError> {
+    names.iter().map(capability).collect()
+}
+
+/// What is kept until the filter is loaded.
+fn loading(
+    plan: &CapabilityPlan,
+) -> Result<Option<(caps::CapsHashSet, caps::CapsHashSet)>, PrepareError> {
+    if plan.loader == FilterLoader::Itself {
+        return Ok(None);
+    }
+    let (mut permitted, mut effective) = (
+        capability_set(&plan.sets.permitted)?,
+        capability_set(&plan.sets.effective)?,
+    );
+    permitted.insert(caps::Capability::CAP_SYS_ADMIN);
+    effective.insert(caps::Capability::CAP_SYS_ADMIN);
+    Ok(Some((permitted, effective)))
+}
+
 /// Streams that replace the caller's, for 0, 1 and 2; `None` keeps what is inherited.
 pub type Streams = [Option<OwnedFd>; 3];
 
@@ -187,12 +220,6 @@ pub fn prepare(
     let user = plan.namespaces.user.as_ref();
     let joining = joining(plan, &mut labels)?;
     let sysctl = sysctl(plan, &mut labels)?;
-    let capability = |name: &String| {
-        format!("CAP_{name}")
-            .parse::<caps::Capability>()
-            .map_err(|_| PrepareError::Unknown(format!("{name}: a capability unknown here")))
-    };
-    let set = |names: &Vec<String>| names.iter().map(capability).collect::<Result<_, _>>();
     let sets = &plan.capabilities.sets;
     let bounding_drop: Vec<caps::Capability> = plan
         .capabilities
@@ -225,6 +252,7 @@ pub fn prepare(
             .filter(|op| matches!(op, Op::AttachStage { .. }))
             .count(),
         ops: mounts.child,
+        behind_pivot: mounts.behind_pivot,
         become_root: user.is_some_and(|u| u.by != MapWriter::OwnId && u.outside_uid(0).is_some()),
         pivot: plan.namespaces.is_apart(NamespaceKind::Mount),
         sysctl,
@@ -255,15 +283,17 @@ pub fn prepare(
         groups: process.groups.clone(),
         bounding_drop,
         sets: CapSets {
-            permitted: set(&sets.permitted)?,
-            effective: set(&sets.effective)?,
-            inheritable: set(&sets.inheritable)?,
+            permitted: capability_set(&sets.permitted)?,
+            effective: capability_set(&sets.effective)?,
+            inheritable: capability_set(&sets.inheritable)?,
             ambient: sets
                 .ambient
                 .iter()
                 .map(capability)
                 .collect::<Result<_, _>>()?,
         },
+        loading: loading(&plan.capabilities)?,
+        new_privileges: process.new_privileges,
         securebits: plan.capabilities.securebits,
         mdwe: plan.seccomp.write_execute == Mdwe::Denied,
         speculation: process.speculation == Speculation::ForceDisabled,

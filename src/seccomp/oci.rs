@@ -79,6 +79,14 @@ fn repeats(entry: &LinuxSyscall) -> bool {
 
 fn rule(entry: &LinuxSyscall) -> Result<Rule, Error> {
     let calls = entry.names().join(", ");
+    if entry.names().is_empty() {
+        return Err(Error::BadEntry {
+            profile: NAME.to_owned(),
+            calls: "(none)".to_owned(),
+            found: "a rule without names".to_owned(),
+            todo: "name at least one system call, or leave the rule out",
+        });
+    }
     let args = entry.args().iter().flatten();
     Ok(Rule {
         names: entry.names().clone(),
@@ -129,6 +137,18 @@ fn action(oci: LinuxSeccompAction, errno: Option<u32>, calls: &str) -> Result<Ac
             todo: "give an errno of at most 4095",
         })
     };
+    let returns = matches!(
+        oci,
+        LinuxSeccompAction::ScmpActErrno | LinuxSeccompAction::ScmpActTrace
+    );
+    if let Some(errno) = errno.filter(|_| !returns) {
+        return Err(Error::BadEntry {
+            profile: NAME.to_owned(),
+            calls: calls.to_owned(),
+            found: format!("the errno {errno} with {oci}, which returns none"),
+            todo: "leave the errno out, or use SCMP_ACT_ERRNO",
+        });
+    }
     Ok(match oci {
         LinuxSeccompAction::ScmpActAllow => Action::Allow,
         LinuxSeccompAction::ScmpActLog => Action::Log,

@@ -23,6 +23,8 @@ pub mod attr {
     pub const STRICTATIME: u64 = 0x20;
     /// Ids translated by a user namespace (Linux 5.12).
     pub const IDMAP: u64 = 0x0010_0000;
+    /// No access times of folders.
+    pub const NODIRATIME: u64 = 0x80;
     /// Symbolic links not followed (Linux 5.14).
     pub const NOSYMFOLLOW: u64 = 0x0020_0000;
 }

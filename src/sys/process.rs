@@ -262,6 +262,12 @@ pub fn write(fd: RawFd, buffer: &[u8]) -> Result<usize, Errno> {
         .map(|n| n as usize)
 }
 
+/// Gives SIGCHLD its default action.
+pub fn default_sigchld() {
+    // SAFETY: SIG_DFL installs no handler.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
 /// All signals unblocked and back to their default action: what a program expects at its start.
 ///
 /// Exec itself takes handlers away; what is ignored (the mask) would stay so.

@@ -145,7 +145,11 @@ fn expected(plan: &Plan) -> Vec<Expected> {
 pub(super) fn check(plan: &Plan, mountinfo: &str, out: &mut Verification) {
     let seen = parse_mountinfo(mountinfo);
     let expected = expected(plan);
-    for want in &expected {
+    for (at, want) in expected.iter().enumerate() {
+        // A later mount on the same place lies on top of this one.
+        if expected[at + 1..].iter().any(|e| e.target == want.target) {
+            continue;
+        }
         // The last mount on a path is the one that is seen.
         let found = seen.iter().rev().find(|s| s.target == want.target.as_str());
         match found {
@@ -166,7 +170,9 @@ pub(super) fn check(plan: &Plan, mountinfo: &str, out: &mut Verification) {
         let planned = expected.iter().any(|e| e.target == target);
         let brought = expected
             .iter()
-            .find(|e| e.with_submounts && target.is_at_or_below(&e.target));
+            .filter(|e| target.is_at_or_below(&e.target))
+            .max_by_key(|e| e.target.as_str().len())
+            .filter(|e| e.with_submounts);
         match (planned, brought) {
             (true, _) => {}
             (false, None) if plan.hooks.mounts == ForeignMounts::Allowed => {}

@@ -150,7 +150,7 @@ pub fn rows() -> Vec<Row> {
             Cut,
             Cut,
         ),
-        row("/process/noNewPrivileges", json!(false), Cut, Cut),
+        row("/process/noNewPrivileges", json!(false), Cut, Kept),
         row(
             "/process/apparmorProfile",
             json!("docker-default"),

@@ -1,7 +1,7 @@
 //! The writes of limits that few ask for: bursts, idle groups, real-time shares, weights, packet marks, RDMA.
 
 use super::writes::Writer;
-use super::{CgroupVersion, Expect, Value};
+use super::{CgroupVersion, Expect, Lacks, Value};
 use crate::policy::Limits;
 
 impl Writer<'_, '_> {
@@ -84,30 +84,25 @@ impl Writer<'_, '_> {
         }
     }
 
-    pub(super) fn packets(&mut self, grant: &Limits) {
-        if let Some(class) = grant.net_class
-            && let Some((dir, _)) = self.enter("net_cls", "packets are not marked")
-        {
+    pub(super) fn packets(&mut self, grant: &Limits) -> Result<(), Lacks> {
+        if let Some(class) = grant.net_class {
+            let (dir, _) = self.require("net_cls", "network/classID")?;
             self.text(dir, "net_cls.classid", class.to_string());
             self.line("packets", format!("class {class:#x}"));
         }
         for (interface, priority) in &grant.net_priorities {
-            let Some((dir, _)) = self.enter("net_prio", "packets have no priority") else {
-                continue;
-            };
+            let (dir, _) = self.require("net_prio", "network/priorities")?;
             let text = format!("{interface} {priority}");
             let expect = Expect::Line(text.clone());
             self.write(dir, "net_prio.ifpriomap", Value::Text(text.clone()), expect);
             self.line("packets", format!("priority {text}"));
         }
+        Ok(())
     }
 
-    pub(super) fn rdma(&mut self, grant: &Limits) {
+    pub(super) fn rdma(&mut self, grant: &Limits) -> Result<(), Lacks> {
         for limit in &grant.rdma {
-            let lost = format!("RDMA on {} is not limited", limit.device);
-            let Some((dir, _)) = self.enter("rdma", &lost) else {
-                continue;
-            };
+            let (dir, _) = self.require("rdma", "rdma")?;
             let number = |n: Option<u32>| n.map_or("max".to_string(), |n| n.to_string());
             let text = format!(
                 "{} hca_handle={} hca_object={}",
@@ -119,5 +114,6 @@ impl Writer<'_, '_> {
             self.write(dir, "rdma.max", Value::Text(text.clone()), expect);
             self.line("rdma", text);
         }
+        Ok(())
     }
 }

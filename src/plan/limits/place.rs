@@ -11,7 +11,7 @@ use crate::host::{CgroupLayout, Host, Privilege, V1Hierarchy, V2Hierarchy};
 use crate::policy::CgroupPlace;
 
 /// What an engine reads figures from, or an init system follows processes by.
-const ACCOUNTED: [&str; 5] = ["memory", "cpu", "cpuacct", "blkio", "name=systemd"];
+const ACCOUNTED: [&str; 6] = ["memory", "cpu", "cpuacct", "blkio", "pids", "name=systemd"];
 
 /// The place of one container in every hierarchy.
 pub(super) struct Site<'a> {

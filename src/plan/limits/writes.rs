@@ -25,9 +25,9 @@ pub(super) fn plan(
     w.cpuset(grant);
     w.io(grant, io_devices);
     w.weights(grant);
-    w.hugepages(grant);
-    w.packets(grant);
-    w.rdma(grant);
+    w.hugepages(grant)?;
+    w.packets(grant)?;
+    w.rdma(grant)?;
     w.unified(grant)
 }
 
@@ -293,12 +293,9 @@ impl Writer<'_, '_> {
         }
     }
 
-    fn hugepages(&mut self, grant: &Limits) {
+    fn hugepages(&mut self, grant: &Limits) -> Result<(), Lacks> {
         for (size, bytes) in &grant.hugepages {
-            let lost = format!("huge pages of {size} are not limited");
-            let Some((dir, version)) = self.enter("hugetlb", &lost) else {
-                continue;
-            };
+            let (dir, version) = self.require("hugetlb", "hugepageLimits")?;
             let file = match version {
                 CgroupVersion::V1 => format!("hugetlb.{size}.limit_in_bytes"),
                 CgroupVersion::V2 => format!("hugetlb.{size}.max"),
@@ -311,6 +308,7 @@ impl Writer<'_, '_> {
             );
             self.line("hugepages", format!("{} in pages of {size}", human(*bytes)));
         }
+        Ok(())
     }
 
     fn unified(&mut self, grant: &Limits) -> Result<(), Lacks> {
@@ -359,6 +357,24 @@ impl Writer<'_, '_> {
             self.lack(self.site.absent(self.host, controller), lost);
         }
         at.map(|at| (at, self.plan.dirs[at].version))
+    }
+
+    /// What only a request can ask for: without the controller there is nothing that could stand in for it.
+    pub(super) fn require(
+        &mut self,
+        controller: &str,
+        field: &str,
+    ) -> Result<(usize, CgroupVersion), Lacks> {
+        let at = self.site.enter(self.plan, controller, Purpose::Limit);
+        let at = at.ok_or_else(|| {
+            let why = self.site.absent(self.host, controller);
+            Lacks(vec![Lack {
+                control: ControlId::S8_1_4,
+                what: format!("{why}; or leave /linux/resources/{field} out"),
+                lost: "that limit".into(),
+            }])
+        })?;
+        Ok((at, self.plan.dirs[at].version))
     }
 
     fn lack(&mut self, what: String, lost: &str) {

@@ -89,6 +89,7 @@ pub(super) fn mount(
         nodev: mount.nodev,
         noexec: mount.noexec,
         nosymfollow: mount.nosymfollow,
+        nodiratime: mount.nodiratime,
         atime: mount.atime,
     };
     let mut by = By::Child;

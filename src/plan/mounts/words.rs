@@ -96,6 +96,8 @@ pub struct Attrs {
     pub noexec: bool,
     /// No symbolic links.
     pub nosymfollow: bool,
+    /// No access times of folders.
+    pub nodiratime: bool,
     /// Access times.
     pub atime: Atime,
 }
@@ -108,6 +110,7 @@ impl Attrs {
         nodev: true,
         noexec: true,
         nosymfollow: false,
+        nodiratime: false,
         atime: Atime::Relatime,
     };
 }

@@ -49,6 +49,8 @@ pub struct Mount {
     pub atime: Atime,
     /// Symbolic links are not followed (MOUNT_ATTR_NOSYMFOLLOW, Linux 5.14).
     pub nosymfollow: bool,
+    /// No access times of folders.
+    pub nodiratime: bool,
     /// Propagation of the new mount; `None`: private.
     pub propagation: Option<Propagation>,
     /// JSON pointer or flag that asked for it.

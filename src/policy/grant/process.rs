@@ -30,6 +30,18 @@ pub struct Process {
     pub terminal: Option<Terminal>,
     /// Descriptors of the caller's that stay open.
     pub descriptors: Vec<i32>,
+    /// Whether an exec can give it more rights.
+    pub new_privileges: NewPrivileges,
+}
+
+/// no_new_privs (prctl(2)): whether set-user-id programs, file capabilities and the like have an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NewPrivileges {
+    /// The mark is set.
+    Never,
+    /// The request does not ask for the mark, and under compat that counts.
+    Possible,
 }
 
 /// Size of a terminal.

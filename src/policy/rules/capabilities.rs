@@ -24,8 +24,9 @@ pub(super) fn sets(case: &mut Case<'_>) {
     // capabilities(7): effective is a part of permitted; ambient of permitted and inheritable.
     let effective = within(case, "effective", effective, ("permitted", &permitted));
     let ambient = within(case, "ambient", ambient, ("permitted", &permitted));
-    let ambient = within(case, "ambient", ambient, ("inheritable", &inheritable));
+    // No kernel adds to inheritable what bounding lacks, so what goes here must not stay in ambient.
     let inheritable = within(case, "inheritable", inheritable, ("bounding", &bounding));
+    let ambient = within(case, "ambient", ambient, ("inheritable", &inheritable));
     case.grant.capabilities = CapabilitySets {
         bounding,
         permitted,

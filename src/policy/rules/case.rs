@@ -8,8 +8,8 @@ use crate::host::Host;
 use crate::paths::GuestPath;
 use crate::policy::{
     Amount, Caller, CapabilitySets, CgroupPlace, Clamp, Date, Exception, Exec, Execution, Grant,
-    Ids, Limits, Loosened, LsmLabels, OnExcess, Policy, Ports, Process, Root, SeccompGrant,
-    Template, Violation, Waiver, WriteExecute,
+    Ids, Limits, Loosened, LsmLabels, NewPrivileges, OnExcess, Policy, Ports, Process, Root,
+    SeccompGrant, Template, Violation, Waiver, WriteExecute,
 };
 use oci_spec::runtime::{Linux, Spec};
 use std::fmt::Display;
@@ -287,6 +287,7 @@ fn nothing(bundle: &Bundle) -> Grant {
             rlimits: Vec::new(),
             terminal: None,
             descriptors: Vec::new(),
+            new_privileges: NewPrivileges::Never,
         },
         execution: Execution::default(),
         exec: Exec::Once,

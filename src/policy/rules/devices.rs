@@ -143,12 +143,10 @@ pub(super) fn access(case: &mut Case<'_>) {
             );
             continue;
         }
-        if !rule.allow() || is_node_rule(rule) || covered(case, rule) {
-            continue;
-        }
         if case.compat() {
-            allow(case, rule, access);
-        } else {
+            // All of them, in order: a later denial takes back what an earlier rule gave.
+            as_asked(case, rule, access);
+        } else if rule.allow() && !is_node_rule(rule) && !covered(case, rule) {
             dropped.push(rule.to_string());
         }
     }
@@ -201,7 +199,7 @@ fn covered(case: &Case<'_>, rule: &LinuxDeviceCgroup) -> bool {
     case.grant.devices.iter().any(same)
 }
 
-fn allow(case: &mut Case<'_>, rule: &LinuxDeviceCgroup, access: &str) {
+fn as_asked(case: &mut Case<'_>, rule: &LinuxDeviceCgroup, access: &str) {
     let kind = match rule.typ() {
         Some(LinuxDeviceType::C | LinuxDeviceType::U) => 'c',
         Some(LinuxDeviceType::B) => 'b',
@@ -209,7 +207,7 @@ fn allow(case: &mut Case<'_>, rule: &LinuxDeviceCgroup, access: &str) {
     };
     let part = |n: Option<i64>| n.and_then(|n| u32::try_from(n).ok());
     case.grant.device_rules.push(DeviceRule {
-        allow: true,
+        allow: rule.allow(),
         kind,
         major: part(rule.major()),
         minor: part(rule.minor()),

@@ -65,6 +65,15 @@ fn weights(case: &mut Case<'_>, at: &str, block: &LinuxBlockIo) {
             let place = format!("{at}/{place}/leafWeight");
             case.refuse(ControlId::S8_1_4, &place, "a leaf weight", leaf);
         }
+        if device.weight().is_none() && device.leaf_weight().is_none() {
+            let place = format!("{at}/{place}");
+            case.refuse(
+                ControlId::S8_1_4,
+                &place,
+                "a device without a weight",
+                "give weight",
+            );
+        }
         let numbers = (device.major(), device.minor());
         let Some(numbers) = device_numbers(case, &format!("{at}/{place}"), numbers) else {
             continue;
@@ -174,6 +183,15 @@ pub(super) fn other(case: &mut Case<'_>) {
             let remedy = "name the device as it is below /sys/class/infiniband";
             case.refuse(ControlId::S8_1_4, &pointer, "no device name", remedy);
             continue;
+        }
+        if limit.hca_handles().is_none() && limit.hca_objects().is_none() {
+            let remedy = "give hcaHandles, hcaObjects or both";
+            case.refuse(
+                ControlId::S8_1_4,
+                &pointer,
+                "a device without a limit",
+                remedy,
+            );
         }
         case.grant.limits.rdma.push(RdmaLimit {
             device: device.clone(),

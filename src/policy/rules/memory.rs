@@ -89,6 +89,7 @@ pub(super) fn limits(case: &mut Case<'_>) {
 /// What v1 alone has: honoured there, noted elsewhere.
 fn lesser(case: &mut Case<'_>, at: &str, asked: &LinuxMemory, limit: Amount) {
     let v1 = case.host.cgroups.has_v1("memory");
+    let compat = case.compat();
     let swaps = case.grant.limits.swap != Some(0);
     let mut idle = |key: &str, found: &str, given: &str| {
         case.cut(ControlId::S8_1_4, &format!("{at}/{key}"), found, given);
@@ -107,7 +108,7 @@ fn lesser(case: &mut Case<'_>, at: &str, asked: &LinuxMemory, limit: Amount) {
     if tcp.is_some() && !v1 {
         idle("kernelTCP", "a limit of TCP buffers", "counted in memory");
     }
-    let swappiness = asked.swappiness().filter(|_| swaps && v1);
+    let swappiness = asked.swappiness().filter(|_| (swaps || compat) && v1);
     if asked.swappiness().is_some_and(|n| n != 0) && swappiness.is_none() {
         let given = match swaps {
             true => "the kernel's: cgroup v2 has none of its own",
@@ -128,7 +129,6 @@ fn lesser(case: &mut Case<'_>, at: &str, asked: &LinuxMemory, limit: Amount) {
         let place = format!("{at}/swappiness");
         case.refuse(ControlId::S8_1_4, &place, n, "the kernel takes 0 to 200");
     }
-    let compat = case.compat();
     let limits = &mut case.grant.limits;
     limits.swappiness = swappiness;
     limits.kernel_tcp = tcp.filter(|_| v1).map(|n| n.min(limit.0));

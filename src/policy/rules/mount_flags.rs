@@ -35,6 +35,7 @@ pub(super) fn attributes(
     mount.noexec = noexec(case, &place, &mount, options);
     mount.atime = options.atime.unwrap_or(Atime::Relatime);
     mount.nosymfollow = options.nosymfollow;
+    mount.nodiratime = options.nodiratime;
     mount.propagation = propagation(case, &place, options);
     mount
 }
@@ -47,6 +48,7 @@ fn as_asked(mut mount: Mount, options: &MountOptions) -> Mount {
     mount.nodev = options.nodev;
     mount.atime = options.atime.unwrap_or(Atime::Relatime);
     mount.nosymfollow = options.nosymfollow;
+    mount.nodiratime = options.nodiratime;
     mount.propagation = options.propagation;
     mount
 }

@@ -16,9 +16,12 @@ pub(super) struct MountOptions {
     pub nodev: bool,
     pub atime: Option<Atime>,
     pub nosymfollow: bool,
+    pub nodiratime: bool,
     pub propagation: Option<Propagation>,
     pub idmap: bool,
     pub copy_up: bool,
+    /// `remount`: what is mounted there already is meant.
+    pub remount: bool,
     pub size: Option<Amount>,
     pub inodes: Option<u64>,
     pub mode: Option<u32>,
@@ -135,6 +138,8 @@ fn flag(out: &mut MountOptions, option: &str) -> bool {
         "nostrictatime" | "rnostrictatime" => out.atime = Some(Atime::Relatime),
         "nosymfollow" | "rnosymfollow" => out.nosymfollow = true,
         "symfollow" | "rsymfollow" => out.nosymfollow = false,
+        "nodiratime" | "rnodiratime" => out.nodiratime = true,
+        "diratime" | "rdiratime" => out.nodiratime = false,
         "private" | "rprivate" => out.propagation = Some(Propagation::Private),
         "slave" | "rslave" => out.propagation = Some(Propagation::Slave),
         "shared" | "rshared" => out.propagation = Some(Propagation::Shared),
@@ -148,7 +153,7 @@ fn flag(out: &mut MountOptions, option: &str) -> bool {
 
 /// What changes nothing: defaults by name, and file system options that the launcher fixes itself.
 fn behaviour(out: &mut MountOptions, option: &str) -> bool {
-    const DEFAULTS: [&str; 13] = [
+    const DEFAULTS: [&str; 11] = [
         "defaults",
         "async",
         "nomand",
@@ -156,8 +161,6 @@ fn behaviour(out: &mut MountOptions, option: &str) -> bool {
         "loud",
         "noiversion",
         "nolazytime",
-        "diratime",
-        "rdiratime",
         "noswap",
         "newinstance",
         "",
@@ -167,8 +170,11 @@ fn behaviour(out: &mut MountOptions, option: &str) -> bool {
         return true;
     }
     let why = match option {
-        "nodiratime" | "rnodiratime" => "access times of folders follow those of files",
-        "sync" | "dirsync" | "lazytime" | "mand" | "iversion" | "remount" => {
+        "remount" => {
+            out.remount = true;
+            return true;
+        }
+        "sync" | "dirsync" | "lazytime" | "mand" | "iversion" => {
             "is not set on mounts of a container"
         }
         _ => return false,

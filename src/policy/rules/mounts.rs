@@ -50,6 +50,7 @@ fn plain(target: GuestPath, source: MountSource, pointer: &str) -> Mount {
         nodev: true,
         atime: Atime::Relatime,
         nosymfollow: false,
+        nodiratime: false,
         propagation: None,
         pointer: pointer.into(),
     }
@@ -83,16 +84,27 @@ fn one(
             super::NO_MECHANISM,
         );
     }
-    if super::remount::is_change(mount, &options) {
+    let again = options.remount && taken.contains(&target);
+    if again || super::remount::is_change(mount, &options) {
         return super::remount::change(case, pointer, &target, &options);
     }
     let Some(source) = source(case, pointer, &target, mount, &options) else {
         return;
     };
-    if !taken.insert(target.clone()) && !covers(case, &target, &source, pointer) {
+    let first = taken.insert(target.clone());
+    if !first && !covers(case, &target, &source, pointer) && !case.compat() {
         let found = format!("a second mount on {target}");
         case.refuse(ControlId::S8_4_5, pointer, found, "mount each place once");
         return;
+    }
+    if options.remount {
+        let given = "a new mount: nothing was there before this entry";
+        case.cut(
+            ControlId::S8_4_5,
+            &format!("{pointer}/options"),
+            "remount",
+            given,
+        );
     }
     misplaced(case, pointer, &source, mount, &options);
     let granted = attributes(case, pointer, plain(target, source, pointer), &options);

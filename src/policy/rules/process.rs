@@ -5,7 +5,7 @@ use super::strings::shorten;
 use crate::bundle::DescriptorKind;
 use crate::controls::ControlId;
 use crate::paths::GuestPath;
-use crate::policy::{ExecVerb, Terminal};
+use crate::policy::{ExecVerb, NewPrivileges, Terminal};
 
 /// Programs that make a container a machine (8.5.3), and those that let people log in (8.4.1).
 const SUPERVISORS: [&str; 24] = [
@@ -199,13 +199,19 @@ pub(super) fn exec_verb(case: &mut Case<'_>) {
     };
 }
 
-/// noNewPrivileges is always on, also when the request says false.
+/// noNewPrivileges is always on, also when the request says false; under compat an engine gets what it asks.
 pub(super) fn privileges(case: &mut Case<'_>) {
     let asked = case
         .spec()
         .process()
         .as_ref()
         .and_then(|p| p.no_new_privileges());
+    if case.compat() && !case.standalone() {
+        if asked != Some(true) {
+            case.grant.process.new_privileges = NewPrivileges::Possible;
+        }
+        return;
+    }
     if asked == Some(false) {
         case.cut(
             ControlId::S8_3_7,

@@ -38,7 +38,7 @@ pub(super) fn change(
             "those that it was mounted with",
         );
     }
-    let at = case.grant.mounts.iter_mut().find(|m| m.target == *target);
+    let at = case.grant.mounts.iter_mut().rfind(|m| m.target == *target);
     match at {
         Some(mount) => {
             mount.readonly |= options.readonly;
@@ -46,6 +46,7 @@ pub(super) fn change(
             mount.nosuid |= options.nosuid;
             mount.nodev |= options.nodev;
             mount.nosymfollow |= options.nosymfollow;
+            mount.nodiratime |= options.nodiratime;
             mount.propagation = asked.or(mount.propagation);
             mount.atime = options.atime.unwrap_or(mount.atime);
         }

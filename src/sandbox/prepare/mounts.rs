@@ -18,6 +18,8 @@ pub(in crate::sandbox) struct Compiled {
     pub(in crate::sandbox) child: Vec<Op>,
     pub(in crate::sandbox) received: Vec<Slot>,
     pub(in crate::sandbox) slots: usize,
+    /// How many of the child's, the last, wait for pivot_root.
+    pub(in crate::sandbox) behind_pivot: usize,
 }
 
 struct Compiler<'a> {
@@ -37,6 +39,7 @@ pub(in crate::sandbox) fn compile(
             child: Vec::new(),
             received: Vec::new(),
             slots: 1,
+            behind_pivot: 0,
         },
         labels,
         empties: None,
@@ -78,6 +81,7 @@ fn flags(attrs: &Attrs) -> u64 {
         | of(attrs.nodev, attr::NODEV)
         | of(attrs.noexec, attr::NOEXEC)
         | of(attrs.nosymfollow, attr::NOSYMFOLLOW)
+        | of(attrs.nodiratime, attr::NODIRATIME)
         | match attrs.atime {
             Atime::Relatime => 0,
             Atime::Noatime => attr::NOATIME,

@@ -162,13 +162,15 @@ impl Compiler<'_> {
             Propagation::Unbindable => libc::MS_UNBINDABLE,
         };
         let mut wanted: Vec<(CString, Propagation)> = Vec::new();
-        if plan.root.propagation != Propagation::Private {
-            wanted.push((c".".into(), plan.root.propagation));
-        }
         for step in &plan.steps {
             if let Some(p) = step.propagation.filter(|p| *p != Propagation::Private) {
                 wanted.push((c_string(step.target.relative(), "a mount")?, p));
             }
+        }
+        // Last, for it waits: pivot_root(2) takes no root that is shared.
+        if plan.root.propagation != Propagation::Private {
+            wanted.push((c".".into(), plan.root.propagation));
+            self.out.behind_pivot = 1;
         }
         for (target, p) in wanted {
             let attr = MountAttr {
