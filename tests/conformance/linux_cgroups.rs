@@ -194,11 +194,8 @@ fn an_rdma_entry_has_a_limit() {
 fn unified_files_are_written() {
     let suite = suite!();
     if !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
-        return crate::support::skip(
-            "unified_files_are_written",
-            "v2",
-            "the host has no pure v2 hierarchy",
-        );
+        // On v1 it is an error.
+        return suite.refuses(&limited(&suite, "unified", json!({ "pids.max": "77" })));
     }
     let one = suite.created(&limited(&suite, "unified", json!({ "pids.max": "77" })));
     assert_eq!(one.cgroup("pids", "pids.max", "pids.max"), "77");
