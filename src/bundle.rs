@@ -73,6 +73,9 @@ pub struct Extras {
     pub descriptors: Vec<(i32, DescriptorKind)>,
     /// How many of them, the first ones, come from socket activation (LISTEN_FDS).
     pub listen_fds: usize,
+    /// The engine that called, as its program shows.
+    #[serde(default)]
+    pub engine: Option<CallingEngine>,
 }
 
 /// What an open descriptor leads to.
@@ -84,12 +87,14 @@ pub enum DescriptorKind {
     Other,
 }
 
+mod engine;
 mod hook_files;
 mod load;
 mod pointer;
 mod resources;
 mod standalone;
 
+pub use engine::CallingEngine;
 pub use hook_files::HookFile;
 pub use load::{BundleError, MAX_CONFIG, parse};
 pub use resources::changed;

@@ -30,15 +30,15 @@ pub(super) fn look(spec: &Spec) -> BTreeMap<PathBuf, HookFile> {
     let all = lists.into_iter().flat_map(|list| list.iter().flatten());
     all.filter_map(|hook| {
         let at = std::fs::canonicalize(hook.path()).ok()?;
-        let writable_by = writable_by(&at);
+        let writable_by = writable_by(&at, nix::unistd::geteuid().as_raw());
         Some((hook.path().clone(), HookFile { at, writable_by }))
     })
     .collect()
 }
 
-/// The file and every folder above it. A sticky folder keeps others from replacing what is not theirs.
-fn writable_by(file: &Path) -> Option<String> {
-    let me = nix::unistd::geteuid().as_raw();
+/// Who but root and `me` could change the file or a folder above it. A sticky folder keeps others from replacing what
+/// is not theirs.
+pub(super) fn writable_by(file: &Path, me: u32) -> Option<String> {
     file.ancestors().find_map(|path| {
         let meta = std::fs::symlink_metadata(path).ok()?;
         let mode = meta.mode();

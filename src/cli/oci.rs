@@ -2,7 +2,7 @@
 
 use super::launch::{Purpose, context, plan_bundle, store};
 use super::{CreateArgs, DeleteArgs, Global, KillArgs, ListArgs, SpecArgs};
-use crate::bundle::{Bundle, DescriptorKind, Extras, hardened_spec};
+use crate::bundle::{Bundle, CallingEngine, DescriptorKind, Extras, hardened_spec};
 use crate::container::{self, Receiver, State, Status};
 use crate::paths::HostPath;
 use crate::plan::process::Stdio;
@@ -35,6 +35,7 @@ pub(super) fn create(global: &Global, args: CreateArgs, sink: &Sink) -> Result<u
         systemd_cgroup: global.systemd_cgroup,
         descriptors,
         listen_fds,
+        engine: CallingEngine::of_parent(global.root.as_deref()),
         ..Extras::default()
     };
     let bundle =

@@ -160,7 +160,10 @@ impl MountPlan {
         text.push_str(", nosuid nodev");
         let added = root.skeleton.dirs.len() + root.skeleton.files.len();
         if added > 0 && root.from != RootFrom::Empty {
-            text.push_str(&format!(", overlay with {added} mount points"));
+            text.push_str(&match root.overlaid() {
+                true => format!(", overlay with {added} mount points"),
+                false => format!(", {added} mount points made in it"),
+            });
         }
         let mut out = vec![Line::new(
             "root",

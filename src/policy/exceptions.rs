@@ -7,7 +7,7 @@ use super::date::Date;
 use super::document::{Diagnostic, Document};
 use super::grant::Template;
 use super::loosened::Loosened;
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, CallingEngine};
 use crate::controls::ControlId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -67,6 +67,9 @@ pub struct Scope {
     pub image: Option<String>,
     /// The image's digest (annotation org.cofferdam.image-digest) or that of config.json.
     pub digest: Option<String>,
+    /// The engine that called, as its program shows: under some engines annotations, and so `image` and `label`, are
+    /// their users' to write.
+    pub engine: Option<CallingEngine>,
     /// Annotations of config.json, all of them.
     #[serde(default)]
     pub label: BTreeMap<String, String>,
@@ -94,6 +97,7 @@ impl Exception {
         self.scope.name.as_deref() == Some("*")
             && self.scope.image.as_deref().is_none_or(|image| image == "*")
             && self.scope.digest.is_none()
+            && self.scope.engine.is_none()
             && self.scope.label.is_empty()
     }
 
@@ -123,7 +127,7 @@ impl Exception {
         if self.scope == Scope::default() {
             faults.push((
                 "scope",
-                "scope is empty; name at least one of name, image, digest, label".into(),
+                "scope is empty; name at least one of name, image, digest, engine, label".into(),
             ));
         }
         let days = self.expires.days_after(self.approved);
@@ -254,7 +258,8 @@ impl Scope {
             .label
             .iter()
             .all(|(key, value)| annotation(key) == Some(value));
-        name && image && digest && label && *self != Self::default()
+        let engine = self.engine.is_none() || self.engine == bundle.extras.engine;
+        name && image && digest && engine && label && *self != Self::default()
     }
 }
 

@@ -90,6 +90,13 @@ pub enum Op {
     },
     /// A folder.
     Dir { at: Slot, path: CString, mode: u32 },
+    /// A folder or an empty file in the container's own root, where it is not there: the image's maker may have laid
+    /// links, and none is followed.
+    Missing {
+        parent: CString,
+        name: CString,
+        dir: bool,
+    },
     /// A file with contents.
     File {
         at: Slot,
@@ -165,6 +172,7 @@ impl Op {
             } => "mount_setattr MOUNT_ATTR_IDMAP",
             Op::Attr { .. } | Op::Change { .. } => "mount_setattr",
             Op::Dir { .. } => "mkdirat",
+            Op::Missing { .. } => "openat2, mkdirat, openat",
             Op::File { .. } => "openat, write",
             Op::Node { .. } => "mknodat",
             Op::Link { .. } => "symlinkat",
@@ -265,6 +273,7 @@ impl Op {
                     Err(errno) => Err(errno),
                 }
             }
+            Op::Missing { parent, name, dir } => missing(slots.get(ROOT)?, parent, name, *dir),
             Op::File {
                 at,
                 path,
@@ -384,6 +393,28 @@ fn read_only(slots: &Slots, target: &CStr, attr: &MountAttr) -> Result<(), Errno
     let copy = mount::open_tree(at.as_fd(), c"", true)?;
     mount::mount_setattr(copy.as_fd(), true, attr)?;
     mount::move_mount(copy.as_fd(), at.as_fd())
+}
+
+fn missing(root: BorrowedFd<'_>, parent: &CStr, name: &CStr, dir: bool) -> Result<(), Errno> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    let parent = open_in_root(root, parent, flags, 0, Resolve::NoSymlinks)?;
+    let (kind, bits) = match dir {
+        true => (OFlag::O_DIRECTORY, 0o755),
+        false => (OFlag::O_CREAT | OFlag::O_EXCL, 0o644),
+    };
+    let mode = Mode::from_bits_truncate(bits);
+    let made = match dir {
+        true => nix::sys::stat::mkdirat(&parent, name, mode),
+        false => Ok(()),
+    };
+    let flags = kind | OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    match made.and_then(|()| nix::fcntl::openat(&parent, name, flags, mode)) {
+        // The mask of the caller must not take bits away.
+        Ok(fd) => nix::sys::stat::fchmod(&fd, mode),
+        // Somebody else has made it since the plan; what is attached there looks again.
+        Err(Errno::EEXIST) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 fn file(

@@ -91,7 +91,7 @@ fn expected(plan: &Plan) -> Vec<Expected> {
                 recursive: true,
                 ..
             }
-        ) && root.skeleton.is_empty(),
+        ) && !root.overlaid(),
     }];
     for step in &plan.mounts.steps {
         let optional = matches!(step.what, What::Mask | What::ReadOnly);

@@ -5,6 +5,7 @@ use crate::host::Host;
 use crate::images::busybox;
 use crate::need;
 use crate::podman::configure;
+use crate::scope::assert_told_apart;
 use crate::support::*;
 
 /// `buildah bud` of these lines on a busybox root.
@@ -41,5 +42,8 @@ fn a_step_runs_and_what_it_may_not_do_ends_the_build() {
     configure(&host);
     build(&host, "localhost/a:1", "RUN [\"echo\", \"from the step\"]").said(0, &["from the step"]);
     build(&host, "localhost/b:1", "RUN [\"touch\", \"/x\"]").said(1, &["Read-only file system"]);
+    assert_told_apart(&host, "buildah", || {
+        build(&host, "localhost/c:1", "RUN [\"touch\", \"/x\"]")
+    });
     host.assert_clean();
 }

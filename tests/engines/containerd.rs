@@ -4,6 +4,7 @@ use crate::engines;
 use crate::host::{Host, TRANSITION};
 use crate::images::{BUSYBOX, archive};
 use crate::need;
+use crate::scope::assert_told_apart;
 use crate::support::*;
 
 /// A host with containerd and the image.
@@ -38,6 +39,9 @@ fn a_container_runs_and_its_output_and_exit_code_come_back() {
     assert_eq!(run(&host, "--rm", "b", &["sh", "-c", "exit 7"]).code, 7);
     run(&host, "--rm", "c", &["nothing"]).said(1, &["executable file not found in $PATH"]);
     run(&host, "--rm", "d", &["/etc"]).said(1, &["is a directory: permission denied"]);
+    assert_told_apart(&host, "containerd", || {
+        run(&host, "--rm", "e", &["touch", "/x"])
+    });
     host.assert_clean();
 }
 

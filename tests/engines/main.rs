@@ -21,6 +21,7 @@ mod images;
 mod podman;
 mod pods;
 mod release;
+mod scope;
 mod services;
 mod swarm;
 

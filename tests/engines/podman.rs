@@ -4,6 +4,7 @@ use crate::engines;
 use crate::host::{Host, TRANSITION};
 use crate::images::{BUSYBOX, busybox};
 use crate::need;
+use crate::scope::assert_told_apart;
 use crate::support::*;
 
 const STORAGE: &str = r#"[storage]
@@ -70,6 +71,8 @@ fn a_container_runs_and_its_output_and_exit_code_come_back() {
     run(&host, "--rm", &["nothing"])
         .said(127, &["attempted to invoke a command that was not found"]);
     run(&host, "--rm", &["/etc"]).said(126, &["OCI permission denied"]);
+    // podman gives "/" the mode 0555, and root has no right to pass over that.
+    assert_told_apart(&host, "podman", || run(&host, "--rm", &["touch", "/etc/x"]));
     host.assert_clean();
 }
 

@@ -2,8 +2,9 @@
 
 use crate::need;
 use crate::support::{Rig, text};
+use serde_json::json;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 #[test]
 fn a_mount_point_behind_a_link_to_nowhere_is_made_where_it_leads() {
@@ -51,6 +52,42 @@ fn a_mount_point_behind_a_link_to_nowhere_is_made_where_it_leads() {
         .filter(|p| rig.rootfs().join(p).exists())
         .collect();
     assert!(made.is_empty(), "made in the image: {made:?}");
+}
+
+/// An overlay of two layers can't be written: what is granted must be there.
+#[test]
+fn what_a_writable_root_lacks_is_made_in_it() {
+    need!(Root);
+    let rig = Rig::new();
+    rig.except("8.4.7", "writable_root = true");
+    let (file, root) = (rig.path("file"), rig.rootfs());
+    fs::write(&file, "from the host\n").unwrap();
+    symlink("../../../gone/place", root.join("etc/out")).unwrap();
+    let mut spec = rig.spec(&["write", "/new", "x"]);
+    spec["process"]["user"] = json!({"uid": 0, "gid": 0});
+    spec["root"]["readonly"] = json!(false);
+    let mounts = spec["mounts"].as_array_mut().unwrap();
+    for target in ["/lacks/deep/folder", "/etc/out"] {
+        mounts.push(json!({"destination": target, "type": "tmpfs", "options": ["size=64k"]}));
+    }
+    mounts.push(
+        json!({"destination": "/lacks/file", "type": "bind", "source": file, "options": ["bind", "ro"]}),
+    );
+    for _ in 0..2 {
+        rig.through(&spec).ok();
+        assert_eq!(fs::read_to_string(root.join("new")).unwrap(), "x");
+    }
+    for (made, mode) in [
+        ("lacks/deep/folder", 0o755),
+        ("gone/place", 0o755),
+        ("lacks/file", 0o644),
+    ] {
+        let meta = fs::symlink_metadata(root.join(made)).unwrap();
+        assert_eq!(meta.permissions().mode() & 0o7777, mode, "{made}");
+    }
+    spec["process"]["args"] = json!(["/payload", "cat", "/lacks/file"]);
+    assert_eq!(rig.through(&spec).ok(), "from the host\n");
+    assert_eq!(fs::read_to_string(root.join("lacks/file")).unwrap(), "");
 }
 
 #[test]

@@ -273,3 +273,27 @@ fn broken_policies_name_every_place() {
         );
     }
 }
+
+/// What an image is called is the engine's word, which not every engine keeps from its users.
+#[test]
+fn a_scope_can_name_the_engine_that_says_so() {
+    use cofferdam::bundle::CallingEngine;
+    let scope = "image = \"shop:*\", engine = \"containerd\"";
+    let jit = |by: Option<CallingEngine>| {
+        let file = crate::launch::exception(
+            "SS-011/8.4.8",
+            "jit = true",
+            scope,
+            "2026-11-01",
+            "2027-01-01",
+        );
+        let mut launch = Launch::engine(crate::launch::plain())
+            .set("/annotations/io.kubernetes.cri.image-name", "shop:1")
+            .exceptions(&file);
+        launch.extras.engine = by;
+        !launch.granted().waivers.is_empty()
+    };
+    assert!(jit(Some(CallingEngine::Containerd)));
+    assert!(!jit(Some(CallingEngine::Docker)));
+    assert!(!jit(None));
+}

@@ -22,7 +22,7 @@ pub struct RootPlan {
     pub from: RootFrom,
     /// Read-only, with all that is below.
     pub readonly: bool,
-    /// Missing mount points, shown by an overlay (a folder) or made (the embedded root).
+    /// Missing mount points: shown by an overlay, or made, in what is ours or in a folder that may be written.
     pub skeleton: Skeleton,
     /// Its propagation once everything stands.
     pub propagation: Propagation,
@@ -45,6 +45,13 @@ pub enum RootFrom {
         /// Ids translated to the container's.
         idmap: bool,
     },
+}
+
+impl RootPlan {
+    /// Whether an overlay shows what is missing: two layers, so never writable.
+    pub fn overlaid(&self) -> bool {
+        self.readonly && self.from != RootFrom::Empty && !self.skeleton.is_empty()
+    }
 }
 
 impl RootFrom {

@@ -2,6 +2,7 @@
 
 use super::{inspect, run, until_it_is};
 use crate::host::{Host, TRANSITION};
+use crate::scope::assert_told_apart;
 
 pub(super) fn a_container_runs_and_its_output_and_exit_code_come_back(host: &Host) {
     assert_eq!(run(host, "--rm", &["echo", "hello"]).ok(), "hello\n");
@@ -14,6 +15,7 @@ pub(super) fn a_container_runs_and_its_output_and_exit_code_come_back(host: &Hos
     run(host, "--rm", &["/etc"]).said(126, &["is a directory: permission denied"]);
     let info = host.line("docker info --format {{.DefaultRuntime}}");
     assert_eq!(info.ok().trim(), "cofferdam");
+    assert_told_apart(host, "docker", || run(host, "--rm", &["touch", "/x"]));
     host.assert_clean();
 }
 

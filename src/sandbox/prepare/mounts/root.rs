@@ -48,10 +48,9 @@ impl Compiler<'_> {
             } => {
                 let label = format!("the root {path}");
                 let path = c_string(&path.to_string(), "/root/path")?;
-                let tree = if root.skeleton.is_empty() {
-                    ROOT
-                } else {
-                    self.slot()
+                let tree = match root.overlaid() {
+                    true => self.slot(),
+                    false => ROOT,
                 };
                 self.push(
                     root.by,
@@ -62,6 +61,10 @@ impl Compiler<'_> {
                         recursive: *recursive,
                     },
                 );
+                if tree == ROOT {
+                    // Before ids are translated: on disk they are the maker's own.
+                    self.missing(root.by, &label, &root.skeleton)?;
+                }
                 self.push(
                     root.by,
                     &label,
@@ -80,6 +83,22 @@ impl Compiler<'_> {
                     self.overlay(&label, tree, &root.skeleton, &sealed)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Mount points made in the image itself, as it may be written: they stay in it.
+    fn missing(&mut self, by: By, label: &str, skeleton: &Skeleton) -> Result<(), PrepareError> {
+        let dirs = skeleton.dirs.iter().map(|dir| (dir, true));
+        let files = skeleton.files.iter().map(|file| (file, false));
+        for (place, dir) in dirs.chain(files) {
+            let name = place.as_str().rsplit('/').next().unwrap_or_default();
+            let op = Op::Missing {
+                parent: c_string(place.parent().relative(), label)?,
+                name: c_string(name, label)?,
+                dir,
+            };
+            self.push(by, label, op);
         }
         Ok(())
     }
