@@ -170,9 +170,8 @@ pub(super) fn check(plan: &Plan, mountinfo: &str, out: &mut Verification) {
         let planned = expected.iter().any(|e| e.target == target);
         let brought = expected
             .iter()
-            .filter(|e| target.is_at_or_below(&e.target))
-            .max_by_key(|e| e.target.as_str().len())
-            .filter(|e| e.with_submounts);
+            .filter(|e| e.with_submounts && target.is_at_or_below(&e.target))
+            .max_by_key(|e| e.target.as_str().len()); // the nearest brought it
         match (planned, brought) {
             (true, _) => {}
             (false, None) if plan.hooks.mounts == ForeignMounts::Allowed => {}
