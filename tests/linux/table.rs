@@ -71,7 +71,8 @@ fn wrong(rig: &Rig, row: &Row, wanted: Fate) -> Option<String> {
     let (found, said) = fate(rig, row);
     // A limit whose controller this host has not, is refused in a sentence that says so.
     let host = said.contains("this host can't give")
-        || said.contains("no cgroup hierarchy that the caller may write has");
+        || said.contains("no cgroup hierarchy that the caller may write has")
+        || said.contains("controller is on cgroup v2");
     let named = host || said.contains(row.pointer) || said.contains("/ociVersion");
     let right = match wanted {
         Fate::Told => found != Fate::Idle,

@@ -337,10 +337,14 @@ impl Writer<'_, '_> {
                     self.line(key, value.clone());
                 }
                 _ => {
-                    let what = format!(
-                        "{key} exists only where the {controller} controller is on cgroup v2"
-                    );
-                    self.lack(what, &format!("{key} is not set"));
+                    // An error by the specification, whatever policy lets pass (config-linux.md, Unified).
+                    return Err(Lacks(vec![Lack {
+                        control: ControlId::S8_1_4,
+                        what: format!(
+                            "{key} exists only where the {controller} controller is on cgroup v2; or leave /linux/resources/unified out"
+                        ),
+                        lost: format!("{key} is not set"),
+                    }]));
                 }
             }
         }
