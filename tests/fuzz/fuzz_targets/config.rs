@@ -25,6 +25,7 @@ fn host() -> Host {
         rlimits: Vec::new(),
         may_raise_limits: false,
         cgroups: CgroupLayout::default(),
+        delegated: Default::default(),
         taken_ids: Vec::new(),
         submounts: Vec::new(),
         lsm: Vec::new(),
@@ -45,7 +46,7 @@ libfuzzer_sys::fuzz_target!(|text: &[u8]| {
         spec,
         extras: Extras::default(),
         hook_files: Default::default(),
-            digest: String::new(),
+        digest: String::new(),
     };
     if let Decision::Granted(grant) = decide(&bundle, &POLICY, &host()) {
         assert!(grant.capabilities.bounding.is_empty() && grant.root.readonly);
