@@ -37,7 +37,7 @@ const EACCES: &[&str] = &["EACCES"];
 const EROFS: &[&str] = &["EROFS"];
 const NONE: u64 = 0;
 
-/// All of them, by theme. A05 and the like are the rows of HARDENING.md, section 4.
+/// All of them, by theme. A05 and the like are their names in the catalogue of attacks.
 pub const ATTEMPTS: &[Attempt] = &[
     // Processes and programs
     Attempt("A01-fork", || born(libc::SYS_fork, [0; 6]), EPERM, Further),
