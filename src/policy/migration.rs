@@ -186,6 +186,15 @@ fn inline(value: &toml::Value) -> String {
     }
 }
 
+/// Names in records come from whoever asked: none may move the reader's cursor or begin a line.
+fn plain(text: &str) -> String {
+    let shown = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(shown).collect()
+}
+
 impl fmt::Display for Migration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.images.is_empty() {
@@ -197,29 +206,43 @@ impl fmt::Display for Migration {
             } else {
                 " (program; the engine names no image)"
             };
-            write!(f, "{key}{what}: {} launches", image.launches)?;
+            write!(f, "{}{what}: {} launches", plain(key), image.launches)?;
             match image.refused {
-                0 => writeln!(f, ", last {}", image.last)?,
-                n => writeln!(f, ", {n} refused, last {}", image.last)?,
+                0 => writeln!(f, ", last {}", plain(&image.last))?,
+                n => writeln!(f, ", {n} refused, last {}", plain(&image.last))?,
             }
             if image.needs.is_empty() && image.cut.is_empty() && image.reasons.is_empty() {
                 writeln!(f, "  runs under strict as it is")?;
             }
             for (control, need) in &image.needs {
                 for (grants, count) in &need.grants {
-                    writeln!(f, "  needs    {control}  {grants} ({count}x)")?;
+                    writeln!(f, "  needs    {control}  {} ({count}x)", plain(grants))?;
                 }
             }
             for (text, count) in &image.cut {
-                writeln!(f, "  cut      {text} ({count}x)")?;
+                writeln!(f, "  cut      {} ({count}x)", plain(text))?;
             }
             for (text, count) in &image.reasons {
-                writeln!(f, "  refused  {text} ({count}x)")?;
+                writeln!(f, "  refused  {} ({count}x)", plain(text))?;
             }
         }
         for (line, why) in &self.unreadable {
             writeln!(f, "warning: line {line} is no launch record: {why}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_a_record_is_only_a_name() {
+        let line =
+            r#"{"result":"verified","image":"a\n\u001b[2Jb","program":"/x","requested":"t"}"#;
+        let shown = Migration::of_lines([line].into_iter()).to_string();
+        assert_eq!(shown.lines().count(), 2, "{shown}");
+        assert!(!shown.contains('\u{1b}'), "{shown}");
     }
 }
