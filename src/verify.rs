@@ -101,15 +101,7 @@ pub fn observe(
     checker.descriptors()?;
     let mountinfo = checker.read("mountinfo")?;
     mounts::check(plan, &mountinfo, &mut checker.out);
-    for path in cgroup.missing_from(nix::unistd::Pid::from_raw(pid))? {
-        let path = path.display().to_string();
-        checker.same(
-            ControlId::S8_1_4,
-            &path,
-            "the process is in it",
-            "it is not",
-        );
-    }
+    checker.membership(cgroup)?;
     Ok(checker.out)
 }
 
@@ -121,6 +113,19 @@ impl Checker<'_> {
 
     fn same(&mut self, control: ControlId, what: &str, expected: &str, found: &str) {
         self.out.same(control, what, expected, found);
+    }
+
+    fn membership(&mut self, cgroup: &Cgroup) -> Result<(), VerifyError> {
+        for path in cgroup.missing_from(nix::unistd::Pid::from_raw(self.pid))? {
+            let path = path.display().to_string();
+            self.same(
+                ControlId::S8_1_4,
+                &path,
+                "the process is in it",
+                "it is not",
+            );
+        }
+        Ok(())
     }
 
     fn status(&mut self) -> Result<(), VerifyError> {

@@ -26,15 +26,7 @@ pub fn observe_joined(
     checker.execution()?;
     checker.descriptors()?;
     checker.beside(first)?;
-    for path in cgroup.missing_from(nix::unistd::Pid::from_raw(pid))? {
-        let path = path.display().to_string();
-        checker.same(
-            ControlId::S8_1_4,
-            &path,
-            "the process is in it",
-            "it is not",
-        );
-    }
+    checker.membership(cgroup)?;
     Ok(checker.out)
 }
 

@@ -83,6 +83,18 @@ fn fill(tree: &Path, debs: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// The archive that this machine's own apt uses.
+fn mirror() -> Result<String, String> {
+    let mut command = Command::new("apt-get");
+    command.args(["indextargets", "--format", "$(SITE)", "Origin: Debian"]);
+    let sites = run(&mut command)?;
+    let main = sites.lines().map(|site| site.trim_end_matches('/'));
+    main.into_iter()
+        .find(|site| site.ends_with("/debian"))
+        .map(String::from)
+        .ok_or_else(|| "apt knows no archive of Debian; apt-get update".into())
+}
+
 /// The packages of a suite, into debs/got.
 fn fetch(suite: &str, debs: &Path) -> Result<(), String> {
     let apt = debs.join(suite);
@@ -92,7 +104,8 @@ fn fetch(suite: &str, debs: &Path) -> Result<(), String> {
         fs::create_dir_all(apt.join(sub)).map_err(|e| e.to_string())?;
     }
     fs::create_dir_all(&got).map_err(|e| e.to_string())?;
-    let source = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian";
+    let mirror = mirror()?;
+    let source = format!("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {mirror}");
     let dir = apt.display();
     // A mirror that is kept as of a day serves lists whose date has passed; they are signed all the same.
     let config = format!(
