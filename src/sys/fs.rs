@@ -176,3 +176,57 @@ pub fn has_attribute(path: &std::path::Path, name: &CStr) -> bool {
     // SAFETY: NUL-terminated strings, only read; a null buffer of length 0 asks for the size alone.
     unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), std::ptr::null_mut(), 0) > 0 }
 }
+
+/// Entries of an open folder as the kernel lists them (getdents64); 0 at the end.
+pub fn list(dir: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel writes at most `len` bytes to a buffer of that length.
+    let length = check(unsafe {
+        libc::syscall(
+            libc::SYS_getdents64,
+            dir.as_raw_fd(),
+            buffer.as_mut_ptr(),
+            buffer.len(),
+        )
+    })?;
+    Ok(length as usize)
+}
+
+/// One of what [`list`] has written: inode, offset, length of the record, kind, name.
+pub struct Entry;
+
+impl Entry {
+    /// The names, without a copy.
+    pub fn all(mut records: &[u8]) -> impl Iterator<Item = &CStr> {
+        const HEAD: usize = 19;
+        std::iter::from_fn(move || {
+            let length = records.get(16..18)?;
+            let length = usize::from(u16::from_ne_bytes([length[0], length[1]]));
+            let name = records.get(HEAD..length)?;
+            records = &records[length..];
+            CStr::from_bytes_until_nul(name).ok()
+        })
+    }
+}
+
+/// Where a symbolic link leads; what is longer than the buffer, its NUL included, is an error.
+pub fn read_link<'a>(
+    dir: BorrowedFd<'_>,
+    name: &CStr,
+    buffer: &'a mut [u8],
+) -> Result<&'a CStr, Errno> {
+    let room = buffer.len().saturating_sub(1);
+    // SAFETY: a NUL-terminated name that is only read; the kernel writes at most `room` bytes to a longer buffer.
+    let length = check(unsafe {
+        libc::readlinkat(
+            dir.as_raw_fd(),
+            name.as_ptr(),
+            buffer.as_mut_ptr().cast(),
+            room,
+        ) as libc::c_long
+    })? as usize;
+    if length >= room {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    buffer[length] = 0;
+    CStr::from_bytes_until_nul(buffer).map_err(|_| Errno::EINVAL)
+}

@@ -1,14 +1,22 @@
 //! The only unsafe code: one system call a function, a safe signature, a SAFETY line that says why.
 //!
 //! Decides nothing, allocates nothing, retries nothing but EINTR where said. Called by `sandbox`, `verify`,
-//! `cgroup`, `container` and `host`; everything that nix offers safely is called there directly.
+//! `cgroup`, `container`, `events` and `host`; everything that nix offers safely is called there directly.
 #![allow(unsafe_code)]
 
+pub mod attempt;
 pub mod bpf;
+pub mod clock;
 pub mod fs;
 pub mod landlock;
+pub mod memory;
 pub mod mount;
+pub mod net;
+pub mod notify;
+pub mod pipe;
+pub mod presence;
 pub mod process;
+pub mod reach;
 pub mod schedule;
 pub mod socket;
 pub mod terminal;

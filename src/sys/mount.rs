@@ -182,5 +182,9 @@ pub fn mount_id(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
             &mut out,
         ) as libc::c_long
     })?;
-    Ok(out.stx_mnt_id)
+    // The C library emulates a missing call, without this field.
+    match out.stx_mask & MNT_ID {
+        0 => Err(Errno::ENOSYS),
+        _ => Ok(out.stx_mnt_id),
+    }
 }

@@ -217,6 +217,19 @@ pub fn seccomp_load(
     Ok((flags & NEW_LISTENER != 0).then(|| unsafe { OwnedFd::from_raw_fd(fd as i32) }))
 }
 
+/// The wait status of a process that has been collected by whoever's child it was (Linux 6.15); `None`: not yet known.
+pub fn pidfd_exit(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    /// PIDFD_GET_INFO with the first version of `struct pidfd_info`.
+    const GET_INFO: libc::c_ulong = 0xc040_ff0b;
+    const INFO_EXIT: u64 = 1 << 3;
+    let mut info = [0u64; 8];
+    info[0] = INFO_EXIT;
+    // SAFETY: the request's size is that of the buffer, which the kernel fills.
+    let answer = unsafe { libc::ioctl(pidfd.as_raw_fd(), GET_INFO, info.as_mut_ptr()) };
+    // exit_code is the last word of the structure.
+    (answer == 0 && info[0] & INFO_EXIT != 0).then(|| (info[7] >> 32) as u32 as i32)
+}
+
 /// Sends a signal to the process behind a pidfd.
 pub fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
     // SAFETY: plain integers and a null siginfo.
@@ -395,6 +408,19 @@ pub fn ignore_signal(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
+/// What a terminal or a service manager ends its caller with is not for a process that outlives it.
+pub fn ignore_the_callers_signals() {
+    for signal in [
+        libc::SIGTERM,
+        libc::SIGINT,
+        libc::SIGHUP,
+        libc::SIGQUIT,
+        libc::SIGPIPE,
+    ] {
+        ignore_signal(signal);
+    }
+}
+
 /// The name that ps shows (prctl PR_SET_NAME).
 pub fn prctl_name(name: &CStr) -> Result<(), Errno> {
     // SAFETY: NUL-terminated string, only read.
@@ -406,6 +432,22 @@ pub fn close_stdio() {
     for fd in 0..3 {
         // SAFETY: the caller is a forked helper that never touches its standard streams again.
         unsafe { libc::close(fd) };
+    }
+}
+
+/// Opens /dev/null where standard streams were closed.
+pub fn null_stdio() {
+    loop {
+        // SAFETY: a plain open of a constant path; the descriptor is one of 0 to 2 and stays, or is closed here.
+        let fd = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
+        if fd < 0 {
+            return;
+        }
+        if fd > 2 {
+            // SAFETY: opened above, and nobody else's.
+            unsafe { libc::close(fd) };
+            return;
+        }
     }
 }
 
@@ -425,4 +467,16 @@ pub fn wait_with_usage(pid: i32) -> Result<(i32, i64), Errno> {
         128 + libc::WTERMSIG(status)
     };
     Ok((code, usage.ru_maxrss))
+}
+
+/// Random bytes (getrandom).
+pub fn random(buffer: &mut [u8]) -> Result<(), Errno> {
+    // SAFETY: the buffer is writable for its length.
+    let n = check(unsafe {
+        libc::getrandom(buffer.as_mut_ptr().cast(), buffer.len(), 0) as libc::c_long
+    })?;
+    match n as usize == buffer.len() {
+        true => Ok(()),
+        false => Err(Errno::EAGAIN),
+    }
 }

@@ -1,4 +1,5 @@
-//! Descriptors over a unix socket (SCM_RIGHTS), into and out of fixed arrays: the child may not allocate.
+//! Descriptors over a unix socket (SCM_RIGHTS), into and out of fixed arrays: the child may not allocate; and what the
+//! kernel knows about a TCP connection.
 
 use super::check;
 use nix::errno::Errno;
@@ -89,4 +90,35 @@ pub fn receive_fds(
         }
         Ok(Some((got as usize, count)))
     }
+}
+
+/// Of a TCP connection (tcp(7), TCP_INFO): bytes that the peer's kernel has acknowledged, and bytes that it would still
+/// take; `None` before Linux 5.4, which doesn't tell the latter.
+pub fn tcp_progress(socket: BorrowedFd<'_>) -> Result<Option<(u64, u32)>, Errno> {
+    // Offsets of tcpi_bytes_acked and tcpi_snd_wnd in struct tcp_info, which only grows at its end.
+    const ACKED: usize = 120;
+    const WINDOW: usize = 228;
+    let mut info = [0u8; WINDOW + 4];
+    let mut length = info.len() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes into a live buffer of that size.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &mut length,
+        )
+    } as libc::c_long)?;
+    if (length as usize) < info.len() {
+        return Ok(None);
+    }
+    let mut acked = [0; 8];
+    acked.copy_from_slice(&info[ACKED..ACKED + 8]);
+    let mut window = [0; 4];
+    window.copy_from_slice(&info[WINDOW..]);
+    Ok(Some((
+        u64::from_ne_bytes(acked),
+        u32::from_ne_bytes(window),
+    )))
 }
