@@ -195,6 +195,17 @@ pub struct Rule {
     pub reason: String,
     /// When it is in force.
     pub gate: Gate,
+    /// Whether a refusal by it is worth telling to a watcher.
+    pub telling: Telling,
+}
+
+/// What a watcher is told of refusals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Telling {
+    /// Each one.
+    Told,
+    /// None: libraries try the call by habit, and asking the watcher each time would only cost (`"quiet"` in a profile).
+    Quiet,
 }
 
 /// A whole policy.
@@ -237,6 +248,34 @@ impl Gate {
 }
 
 impl Profile {
+    /// The same profile for a watcher: what it would refuse with an errno it asks the watcher about, who answers with
+    /// that very errno; and so it asks about `routed` calls, whatever it says of them, but those it kills for.
+    pub fn watched(&self, routed: &[&str]) -> Profile {
+        let told = |action: Action| match action {
+            Action::Errno(_) => Action::Notify,
+            other => other,
+        };
+        let mut all = self.clone();
+        all.default = told(all.default);
+        all.above_known = all.above_known.map(told);
+        for rule in &mut all.rules {
+            if rule.telling == Telling::Told {
+                rule.action = told(rule.action);
+            }
+        }
+        if !routed.is_empty() {
+            all.rules.push(Rule {
+                names: routed.iter().map(ToString::to_string).collect(),
+                action: Action::Notify,
+                args: Vec::new(),
+                reason: String::new(),
+                gate: Gate::Always,
+                telling: Telling::Told,
+            });
+        }
+        all
+    }
+
     /// The names of all optional groups.
     pub fn groups(&self) -> BTreeSet<&str> {
         self.rules

@@ -7,7 +7,7 @@ use oci_spec::runtime::{
 };
 
 use super::error::Error;
-use super::model::{Action, Arch, Cond, Gate, Op, Profile, Rule, Value, Width};
+use super::model::{Action, Arch, Cond, Gate, Op, Profile, Rule, Telling, Value, Width};
 
 const NAME: &str = "linux.seccomp of config.json";
 const EPERM: u32 = 1;
@@ -96,6 +96,7 @@ fn rule(entry: &LinuxSyscall) -> Result<Rule, Error> {
             .collect::<Result<_, Error>>()?,
         reason: String::new(),
         gate: Gate::Always,
+        telling: Telling::Told,
     })
 }
 

@@ -24,7 +24,7 @@ struct Embedded {
     unknown: &'static [&'static str],
 }
 
-// Holds DEFAULT, WORKERS and SCRIPT.
+// Holds DEFAULT, WORKERS and SCRIPT, each again with _WATCHED, and in JAILS what is in profiles/monitor.
 include!(concat!(env!("OUT_DIR"), "/seccomp_prepared.rs"));
 
 const TEXTS: [(&str, &str); 3] = [
@@ -95,6 +95,24 @@ impl Template {
             _ => compile(&self.profile()?, Arch::NATIVE, parameters),
         }
     }
+
+    /// The same for a launch that is watched ([`Profile::watched`]); with these calls routed to the watcher as well.
+    ///
+    /// # Errors
+    /// An unknown group, a missing fd number.
+    pub fn watched(self, parameters: &Parameters, routed: &[&str]) -> Result<Program, Error> {
+        match parameters.exec_fd {
+            Some(fd) if parameters.groups.is_empty() && routed.is_empty() => {
+                let embedded = match self {
+                    Template::Default => &DEFAULT_WATCHED,
+                    Template::Workers => &WORKERS_WATCHED,
+                    Template::Script => &SCRIPT_WATCHED,
+                };
+                Ok(embedded.with(fd))
+            }
+            _ => compile(&self.profile()?.watched(routed), Arch::NATIVE, parameters),
+        }
+    }
 }
 
 /// The program of a template with all groups off, for an entrypoint open at `exec_fd`.
@@ -105,16 +123,29 @@ pub fn prepared(template: Template, exec_fd: u32) -> Program {
         Template::Workers => &WORKERS,
         Template::Script => &SCRIPT,
     };
-    let insn = |&(code, jt, jf, k): &(u16, u8, u8, u32)| Insn { code, jt, jf, k };
-    let mut filter: Vec<Insn> = embedded.code.iter().map(insn).collect();
-    for &at in embedded.exec_fd_at {
-        filter[at].k = exec_fd;
-    }
-    Program {
-        filter,
-        exec_fd_at: embedded.exec_fd_at.to_vec(),
-        unknown: embedded.unknown.iter().map(ToString::to_string).collect(),
-        arch: Arch::NATIVE,
+    embedded.with(exec_fd)
+}
+
+/// The filter of one of the monitor's workers, by its name.
+#[must_use]
+pub fn jail(worker: &str) -> Option<Program> {
+    let found = JAILS.iter().find(|(name, _)| *name == worker);
+    found.map(|(_, embedded)| embedded.with(0))
+}
+
+impl Embedded {
+    fn with(&self, exec_fd: u32) -> Program {
+        let insn = |&(code, jt, jf, k): &(u16, u8, u8, u32)| Insn { code, jt, jf, k };
+        let mut filter: Vec<Insn> = self.code.iter().map(insn).collect();
+        for &at in self.exec_fd_at {
+            filter[at].k = exec_fd;
+        }
+        Program {
+            filter,
+            exec_fd_at: self.exec_fd_at.to_vec(),
+            unknown: self.unknown.iter().map(ToString::to_string).collect(),
+            arch: Arch::NATIVE,
+        }
     }
 }
 

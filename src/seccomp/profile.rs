@@ -1,11 +1,11 @@
 //! Reads the shipped profiles: OCI's `linux.seccomp` shape and what we add to it, which OCI's readers skip:
-//! a mandatory `reason`, `group` / `unless`, `width`, `"@exec_fd"`, and `extends` with `replaces` and `groups`.
+//! a mandatory `reason`, `group` / `unless`, `width`, `quiet`, `"@exec_fd"`, and `extends` with `replaces` and `groups`.
 //! Must not open files: the caller hands over the texts. Called by build.rs, prepared.rs and the fuzzer.
 
 use serde::Deserialize;
 
 use super::error::Error;
-use super::model::{Action, Cond, Gate, Op, Profile, Rule, Value, Width};
+use super::model::{Action, Cond, Gate, Op, Profile, Rule, Telling, Value, Width};
 
 const MAX_LINKS: usize = 4;
 const EPERM: u16 = 1;
@@ -40,6 +40,9 @@ struct Entry {
     reason: String,
     group: Option<String>,
     unless: Option<String>,
+    /// Refusals by it are not told to a watcher.
+    #[serde(default)]
+    quiet: bool,
 }
 
 #[derive(Deserialize)]
@@ -200,6 +203,10 @@ fn rule(entry: &Entry, profile: &str) -> Result<Rule, Error> {
         args,
         reason: entry.reason.clone(),
         gate,
+        telling: match entry.quiet {
+            true => Telling::Quiet,
+            false => Telling::Told,
+        },
     })
 }
 
