@@ -1,0 +1,587 @@
+//! The event itself: a closed list of kinds, each with its facts. Plain data, read and written as JSON.
+//!
+//! A new kind goes here, into `controls` below, into ocsf.rs, and the schema is made again (`UPDATE=1 cargo test schema`).
+//! A field is never renamed or removed while [`VERSION`] stays; new ones are optional.
+
+use crate::controls::ControlId;
+use serde::{Deserialize, Serialize};
+
+/// Version of the layout.
+pub const VERSION: u32 = 1;
+
+/// Something that has happened to one container.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Event {
+    /// Layout of this event: 1.
+    pub version: u32,
+    /// When: RFC 3339, UTC, microseconds.
+    pub time: String,
+    /// The container's name, or under an engine its id.
+    pub id: String,
+    /// A name that people gave it, if another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// One launch of that id.
+    pub launch: String,
+    /// The controls that it bears on.
+    #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
+    pub controls: Vec<ControlId>,
+    /// How many events could not be sent since the one before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unsent: u64,
+    /// Texts in it were shortened to keep the line below 8 KiB.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shortened: bool,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// Which launch of which container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// The container's name, or under an engine its id.
+    pub id: String,
+    /// A name that people gave it, if another one.
+    pub name: Option<String>,
+    /// One launch of that id.
+    pub launch: String,
+}
+
+impl From<&crate::logs::Origin> for About {
+    fn from(origin: &crate::logs::Origin) -> Self {
+        Self {
+            id: origin.id.clone(),
+            name: origin.name.clone(),
+            launch: origin.launch.clone(),
+        }
+    }
+}
+
+/// All that can happen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum What {
+    /// Somebody asks for a launch.
+    LaunchRequested {
+        /// Who.
+        by: Asked,
+        /// The image, if the engine or the caller names it.
+        image: Option<String>,
+        /// argv's first word.
+        program: String,
+        /// SHA-256 of config.json.
+        bundle_digest: String,
+    },
+    /// Whose rights the program has.
+    Identity {
+        /// User id inside.
+        uid: u32,
+        /// Group id inside.
+        gid: u32,
+        /// The same user on the host.
+        host_uid: Option<u32>,
+        /// The host's name.
+        host: String,
+        /// Its kernel.
+        kernel: String,
+    },
+    /// Policy lets it run.
+    Granted {
+        /// The template in force.
+        template: String,
+        /// SHA-256 of the policy.
+        policy_digest: String,
+        /// SHA-256 of the plan.
+        plan_digest: String,
+        /// How many things asked for were cut down: an event each.
+        clamps: u64,
+        /// How many exceptions are in use: an event each.
+        exceptions: u64,
+        /// What the host can't give.
+        lacks: Vec<String>,
+    },
+    /// Something asked for was cut down.
+    Clamped {
+        /// JSON pointer into config.json, or the flag.
+        pointer: String,
+        /// What was asked.
+        asked: String,
+        /// What is given.
+        granted: String,
+    },
+    /// An exception loosens a control.
+    ExceptionUsed {
+        /// Its id.
+        exception: String,
+        /// What it grants, in words.
+        grants: String,
+        /// Its last day.
+        expires: String,
+        /// Who approved.
+        approver: String,
+        /// Ticket or document.
+        reference: String,
+    },
+    /// The container was compared with the plan, from outside.
+    Verified {
+        /// How many facts were compared.
+        checked: u64,
+        /// Process id on the host.
+        pid: i32,
+    },
+    /// The program is let run.
+    Started {
+        /// Process id on the host.
+        pid: i32,
+        /// argv's first word.
+        program: String,
+    },
+    /// Nothing was run.
+    Refused {
+        /// Where it ended.
+        stage: Stage,
+        /// Every reason.
+        reasons: Vec<Reason>,
+    },
+    /// System calls that the filter refused.
+    DeniedCall {
+        /// The call's name; "unknown" for one that this launcher doesn't know.
+        call: String,
+        /// Its number.
+        number: u32,
+        /// Its arguments in words, as far as they are numbers; what a pointer points to is not looked at.
+        arguments: Vec<String>,
+        /// The arguments as they are, in hex.
+        raw: [String; 6],
+        /// What the program was told, e.g. "EPERM".
+        answer: String,
+        /// The thread on the host.
+        pid: i32,
+        /// How often, since the last event of the same call and arguments.
+        count: u64,
+        /// How many other calls were refused meanwhile and are not told one by one.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        untold: u64,
+    },
+    /// Accesses that landlock refused, where the kernel tells (Linux 6.15).
+    DeniedAccess {
+        /// The rights that were missing, as the kernel names them.
+        blockers: Vec<String>,
+        /// The path or the port, as the kernel tells it.
+        object: String,
+        /// The thread on the host.
+        pid: i32,
+        /// How often.
+        count: u64,
+    },
+    /// The kernel killed processes for want of memory.
+    OomKilled {
+        /// How many since the start.
+        count: u64,
+    },
+    /// A limit was met.
+    LimitHit {
+        /// Which.
+        limit: Limit,
+        /// How often since the start.
+        count: u64,
+    },
+    /// The program has ended.
+    Exited {
+        /// Its exit code.
+        code: Option<u8>,
+        /// The signal that ended it.
+        signal: Option<i32>,
+        /// How many processes were killed for want of memory.
+        oom_kills: u64,
+    },
+    /// Somebody asks for a second program.
+    Exec {
+        /// Who.
+        by: Asked,
+        /// argv's first word.
+        program: String,
+        /// What became of it.
+        result: ExecResult,
+        /// Why not.
+        #[serde(default)]
+        reasons: Vec<Reason>,
+    },
+    /// A hook has run.
+    Hook {
+        /// When in the lifecycle, e.g. "createRuntime".
+        point: String,
+        /// Its program.
+        program: String,
+        /// How it went.
+        result: HookResult,
+        /// What it said when it failed.
+        said: Option<String>,
+    },
+    /// An operator's act on a container that is there.
+    Changed {
+        /// Who.
+        by: Asked,
+        /// What.
+        change: Change,
+        /// The signal, the limits.
+        detail: String,
+    },
+    /// A collector can be reached, or can't.
+    Collector {
+        /// Its name in the policy.
+        collector: String,
+        /// Which.
+        link: Link,
+        /// Why.
+        why: Option<String>,
+        /// How many records wait for it.
+        waiting: u64,
+    },
+    /// Whoever answered is not the collector: nothing was sent.
+    PeerRefused {
+        /// The collector's name in the policy.
+        collector: String,
+        /// What was wrong with it.
+        why: String,
+    },
+    /// The spool fills.
+    Spool {
+        /// How full it is: 50, 80, 95 or 100.
+        percent: u8,
+        /// Bytes in it.
+        bytes: u64,
+        /// Bytes that it may have.
+        quota: u64,
+    },
+    /// Records were lost.
+    Gap {
+        /// How many.
+        records: u64,
+        /// Their bytes.
+        bytes: u64,
+        /// The first one's number, if they had any.
+        first: Option<u64>,
+        /// The last one's.
+        last: Option<u64>,
+        /// Why.
+        why: String,
+    },
+    /// Output is held back, or no longer.
+    RateLimited {
+        /// Whether it is now.
+        on: bool,
+        /// Records dropped since it was on.
+        dropped: u64,
+    },
+    /// A part of the monitor has ended and was started again.
+    WorkerRestarted {
+        /// Which.
+        worker: String,
+        /// How it ended, e.g. "signal 9".
+        ended: String,
+        /// How often since the launch.
+        count: u64,
+    },
+    /// The host's clock was set.
+    ClockStep {
+        /// By how much, in milliseconds.
+        milliseconds: i64,
+    },
+    /// What a forwarded port has seen.
+    Port {
+        /// The port on the host.
+        port: u16,
+        /// Connections taken since the last event.
+        accepted: u64,
+        /// Connections refused since the last event.
+        refused: u64,
+        /// Connections open now.
+        open: u64,
+        /// Bytes to the container.
+        bytes_in: u64,
+        /// Bytes from the container.
+        bytes_out: u64,
+    },
+    /// A peer that may not use a port.
+    PortRefused {
+        /// The port.
+        port: u16,
+        /// Who.
+        peer: String,
+        /// Why not.
+        why: String,
+        /// How often.
+        count: u64,
+    },
+    /// The container has lived as long as it may.
+    LifetimeReached {
+        /// Its lifetime in seconds.
+        seconds: u64,
+        /// How long it has to end by itself, in seconds.
+        grace: u64,
+    },
+    /// Nothing has happened; everybody is still there.
+    Heartbeat {
+        /// What has been counted since the launch.
+        counters: Counters,
+    },
+}
+
+/// Who asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Asked {
+    /// By which way.
+    pub way: Ask,
+    /// Effective user id.
+    pub uid: u32,
+    /// Login user id (/proc/PID/loginuid), if set.
+    pub login: Option<u32>,
+    /// The launcher's process id.
+    pub launcher: u32,
+}
+
+/// The ways to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Ask {
+    /// `run`.
+    Standalone,
+    /// The OCI verbs.
+    Engine,
+}
+
+/// Where a launch ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Policy refused.
+    Policy,
+    /// Something could not be set up.
+    Setup,
+    /// The kernel had done something else than planned.
+    Verification,
+    /// The program could not be executed.
+    Exec,
+}
+
+/// One reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Reason {
+    /// The control.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub control: Option<ControlId>,
+    /// Where in the request, or what was looked at.
+    pub at: String,
+    /// What was found.
+    pub found: String,
+    /// What is allowed, or what to do.
+    pub remedy: String,
+}
+
+/// Limits that are met without an error of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// Threads and processes.
+    Pids,
+    /// Memory.
+    Memory,
+}
+
+/// What became of an exec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum ExecResult {
+    /// It was run.
+    Allowed,
+    /// It was not.
+    Refused,
+}
+
+/// How a hook went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum HookResult {
+    /// Well.
+    Done,
+    /// It ended badly, or not in time.
+    Failed,
+}
+
+/// What an operator does to a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// A signal.
+    Signal,
+    /// Frozen.
+    Paused,
+    /// Thawed.
+    Resumed,
+    /// Other limits.
+    Limits,
+    /// Removed.
+    Deleted,
+}
+
+/// Whether a collector can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Link {
+    /// It can.
+    Up,
+    /// It can't.
+    Down,
+}
+
+/// What a heartbeat counts; all since the launch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct Counters {
+    /// The last record's number.
+    pub last_seq: u64,
+    /// Records of output.
+    pub records: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Events stored.
+    pub events: u64,
+    /// Events that could not be sent.
+    pub unsent: u64,
+    /// Records dropped.
+    pub dropped: u64,
+    /// Bytes in the spool.
+    pub spool_bytes: u64,
+    /// Records that no collector has yet.
+    pub waiting: u64,
+    /// Calls that the filter refused.
+    pub denied: u64,
+    /// Workers started again.
+    pub restarts: u64,
+}
+
+impl What {
+    /// Its name, as in JSON.
+    pub fn kind(&self) -> String {
+        let own = serde_json::to_value(self).unwrap_or_default();
+        own["kind"].as_str().unwrap_or_default().into()
+    }
+
+    /// The controls that it bears on, where they follow from the kind; [`Self::of_control`] says them otherwise.
+    pub fn controls(&self) -> Vec<ControlId> {
+        use ControlId as C;
+        let of = |reasons: &[Reason]| {
+            let mut all: Vec<C> = reasons.iter().filter_map(|r| r.control).collect();
+            all.sort();
+            all.dedup();
+            all
+        };
+        match self {
+            Self::Refused { reasons, .. } => of(reasons),
+            Self::Exec { reasons, .. } if !reasons.is_empty() => of(reasons),
+            Self::Exec { .. } => vec![C::S8_4_1, C::S8_4_13],
+            Self::LaunchRequested { .. } => vec![C::S8_3_1, C::S8_3_4],
+            Self::Identity { .. } => vec![C::S8_5_1],
+            Self::Granted { .. } | Self::Verified { .. } => vec![C::S5_2, C::S6_1],
+            Self::ExceptionUsed { .. } => vec![C::S3_1],
+            Self::OomKilled { .. } | Self::LimitHit { .. } => vec![C::S8_1_4],
+            Self::DeniedCall { .. } => vec![C::S8_1_4],
+            Self::DeniedAccess { .. } => vec![C::S8_4_7],
+            Self::Changed { .. } => vec![C::S8_2_1],
+            Self::PeerRefused { .. } => vec![C::S8_4_2],
+            Self::Collector { .. } | Self::Spool { .. } | Self::Gap { .. } => vec![C::S8_4_2],
+            Self::RateLimited { .. } | Self::WorkerRestarted { .. } => vec![C::S8_4_2],
+            Self::Port { .. } | Self::PortRefused { .. } => vec![C::S8_2_4],
+            Self::LifetimeReached { .. } => vec![C::Osg3],
+            Self::Clamped { .. } | Self::Hook { .. } => Vec::new(),
+            Self::Started { .. } | Self::Exited { .. } => vec![C::S8_3_4],
+            Self::ClockStep { .. } | Self::Heartbeat { .. } => vec![C::S8_3_4],
+        }
+    }
+
+    /// It as an event about a launch, now. `controls` are those beside its kind's own.
+    pub fn event(self, about: &About, controls: &[ControlId]) -> Event {
+        let mut all = controls.to_vec();
+        // A denial's own control says more than that of all denials.
+        if !matches!(self, Self::DeniedCall { .. } | Self::DeniedAccess { .. }) || all.is_empty() {
+            all.extend(self.controls());
+        }
+        all.sort();
+        all.dedup();
+        Event {
+            version: VERSION,
+            time: crate::clock::now(),
+            id: about.id.clone(),
+            name: about.name.clone(),
+            launch: about.launch.clone(),
+            controls: all,
+            unsent: 0,
+            shortened: false,
+            what: self,
+        }
+    }
+}
+
+impl Reason {
+    /// What went wrong where no control has a part in it.
+    pub fn plain(found: impl Into<String>) -> Self {
+        Self {
+            control: None,
+            at: String::new(),
+            found: found.into(),
+            remedy: String::new(),
+        }
+    }
+}
+
+impl From<&crate::policy::Violation> for Reason {
+    fn from(violation: &crate::policy::Violation) -> Self {
+        Self {
+            control: Some(violation.control),
+            at: violation.pointer.clone(),
+            found: violation.found.clone(),
+            remedy: violation.remedy.clone(),
+        }
+    }
+}
+
+impl From<&crate::policy::Clamp> for What {
+    fn from(clamp: &crate::policy::Clamp) -> Self {
+        Self::Clamped {
+            pointer: clamp.pointer.clone(),
+            asked: clamp.asked.clone(),
+            granted: clamp.granted.clone(),
+        }
+    }
+}
+
+impl From<&crate::policy::Waiver> for What {
+    fn from(waiver: &crate::policy::Waiver) -> Self {
+        Self::ExceptionUsed {
+            exception: waiver.exception.clone(),
+            grants: waiver.grants.clone(),
+            expires: waiver.expires.clone(),
+            approver: waiver.approver.clone(),
+            reference: waiver.reference.clone(),
+        }
+    }
+}

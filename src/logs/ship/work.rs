@@ -1,0 +1,26 @@
+//! A whole spool shipped to one group of targets, launch by launch.
+//!
+//! Called by the monitor's worker and by `collectors ship`.
+
+use super::chain::{Chain, End, Notice};
+use super::spooled::Spool;
+use super::station::Station;
+use super::trouble::Trouble;
+use std::time::Duration;
+
+/// Ships until nothing more will come. `patience`: how long collectors are tried after the last record.
+pub fn ship(
+    spool: &mut Spool,
+    stations: &[Station],
+    patience: Duration,
+    notice: &mut dyn FnMut(Notice),
+) -> Result<End, Trouble> {
+    let mut end = End::Delivered;
+    while let Some(origin) = spool.row()? {
+        end = Chain::new(stations, &origin, &mut *spool, patience, notice).run()?;
+        if matches!(end, End::Left(_)) {
+            break;
+        }
+    }
+    Ok(end)
+}

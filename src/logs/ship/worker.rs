@@ -1,0 +1,142 @@
+//! The monitor's workers that ship a spool: one for each group of targets, so that none holds up another or sees its keys.
+//!
+//! In its jail one reads the spool, the files that its own targets name and the two that names are looked up in; it writes its
+//! cursor and connects to its targets' ports. It is started again when it dies, and then goes on behind its cursor.
+
+use super::chain::{End, Notice};
+use super::spooled::Spool;
+use super::station::Station;
+use super::work::ship;
+use crate::events::{About, Link, Sender, What};
+use crate::logs::spool::Cursor;
+use crate::plan::monitor::MonitorPlan;
+use crate::policy::{MOST_CHAINS, Protocol, Target, chains};
+use crate::worker::{Descriptors, Jail, Row, Said, Worker};
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The rows: as many as there may be groups.
+pub const ROWS: [Row; MOST_CHAINS] = [row::<0>(), row::<1>(), row::<2>(), row::<3>()];
+
+/// How long collectors are tried after the container's end; the rest stays in the spool for the next launch.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const fn row<const N: usize>() -> Row {
+    Row {
+        name: "ship",
+        wanted: |plan| !chain::<N>(plan).is_empty(),
+        needs: &["spool"],
+        takes: &["tell-events"],
+        prepare: prepare::<N>,
+        jail: jail::<N>,
+        run: run::<N>,
+        last: Duration::from_secs(30),
+    }
+}
+
+fn chain<const N: usize>(plan: &MonitorPlan) -> &[Target] {
+    let targets = plan.watch.logs.as_ref().map(|logs| &logs.targets[..]);
+    let all = chains(targets.unwrap_or_default());
+    all.get(N).copied().unwrap_or_default()
+}
+
+/// Makes the cursor, which the worker may write but not make.
+fn prepare<const N: usize>(plan: &MonitorPlan, fds: &mut Descriptors) -> Result<(), String> {
+    let (Some(first), Some(spool)) = (chain::<N>(plan).first(), fds.get("spool")) else {
+        return Ok(());
+    };
+    let spool = spool.try_clone_to_owned().map_err(|e| e.to_string())?;
+    Cursor::open(&spool, &first.name)
+        .map(drop)
+        .map_err(|e| e.to_string())
+}
+
+fn jail<const N: usize>(worker: &Worker) -> Jail {
+    let targets = chain::<N>(&worker.plan);
+    let mut jail = Jail {
+        reads: vec!["spool"],
+        read_paths: vec!["/etc/hosts".into(), "/etc/resolv.conf".into()],
+        connect: targets
+            .iter()
+            .filter_map(|t| Some(t.host_and_port()?.1))
+            .collect(),
+        ..Jail::default()
+    };
+    for target in targets {
+        let files = [&target.ca, &target.certificate, &target.key];
+        jail.read_paths
+            .extend(files.into_iter().flatten().map(PathBuf::from));
+        if matches!(target.protocol, Protocol::Cri | Protocol::Json) {
+            jail.write_paths.extend(target.place().map(PathBuf::from));
+        }
+    }
+    if let (Some(first), Some(spool)) = (targets.first(), worker.fds.get("spool")) {
+        let name = Cursor::name_of(&first.name);
+        let cursor = format!("/proc/self/fd/{}/{name}", spool.as_raw_fd());
+        jail.write_paths.push(cursor.into());
+    }
+    jail
+}
+
+fn run<const N: usize>(worker: &mut Worker) -> Result<(), String> {
+    // No service waits for a collector.
+    worker.tell.say(&Said::Ready);
+    let about = About::from(&worker.origin);
+    let sender = match worker.fds.take("tell-events") {
+        Some(fd) => Sender::socket(about, fd),
+        None => Sender::nowhere(about),
+    };
+    let mut tell = |notice| sender.send(event(notice));
+    let targets = chain::<N>(&worker.plan);
+    let quota = worker.plan.watch.logs.as_ref().map_or(0, |l| l.quota);
+    let mut stations = Vec::new();
+    for target in targets {
+        match Station::prepare(target) {
+            Ok(station) => stations.push(station.within(quota)),
+            Err(trouble) => tell(Notice::Down {
+                target: target.name.clone(),
+                why: trouble.text,
+            }),
+        }
+    }
+    let Some(first) = targets.first().filter(|_| !stations.is_empty()) else {
+        return Err("no collector can be used".into());
+    };
+    let dir = worker.fds.must("spool")?;
+    let over = worker
+        .tell
+        .fd()
+        .try_clone_to_owned()
+        .map_err(|e| e.to_string())?;
+    let mut spool = Spool::open(dir, &first.name, Some(over)).map_err(|e| e.text)?;
+    match ship(&mut spool, &stations, PATIENCE, &mut tell) {
+        Ok(End::Delivered | End::Left(_)) => Ok(()),
+        Err(trouble) => Err(trouble.text),
+    }
+}
+
+/// A notice as an event.
+fn event(notice: Notice) -> What {
+    let link = |collector, link, why| What::Collector {
+        collector,
+        link,
+        why,
+        waiting: 0,
+    };
+    match notice {
+        Notice::Up { target } => link(target, Link::Up, None),
+        Notice::Down { target, why } => link(target, Link::Down, Some(why)),
+        Notice::PeerRefused { target, why } => What::PeerRefused {
+            collector: target,
+            why,
+        },
+        Notice::Rejected { target, what } => What::Gap {
+            records: what.count,
+            bytes: 0,
+            first: Some(what.first),
+            last: Some(what.last),
+            why: format!("{target} rejects them: {}", what.why),
+        },
+    }
+}
