@@ -19,6 +19,7 @@ pub use program::{Program, ProgramError, Shape};
 
 mod ids;
 mod link;
+pub mod network;
 mod program;
 
 /// Facts about the bundle's files.
@@ -38,6 +39,8 @@ pub struct Survey {
     pub joined_ids: Option<Result<IdMaps, String>>,
     /// Whole disks behind the root and the writable sources: (major, minor).
     pub disks: Vec<(u32, u32)>,
+    /// The network of the site's that is asked for, or why there is none.
+    pub network: Option<Result<network::Network, String>>,
 }
 
 /// What a file is.
@@ -271,6 +274,7 @@ impl Survey {
             hidden,
             joined_ids,
             disks,
+            network: grant.openings.cni.as_deref().map(network::find),
         })
     }
 }
