@@ -44,6 +44,10 @@ pub enum Loosening {
     PortsAny,
     /// More ports than one.
     MaxPorts,
+    /// Named external addresses that the container may connect to.
+    Connect,
+    /// Named CNI networks.
+    Networks,
     /// User id 0 in a standalone launch.
     RootUser,
     /// A standalone launch without a user namespace.
@@ -85,6 +89,8 @@ impl Loosening {
         Loosening::Namespaces,
         Loosening::PortsAny,
         Loosening::MaxPorts,
+        Loosening::Connect,
+        Loosening::Networks,
         Loosening::RootUser,
         Loosening::NoUserNamespace,
         Loosening::Devices,
@@ -117,6 +123,8 @@ impl Loosening {
             Loosening::Namespaces => "namespaces",
             Loosening::PortsAny => "ports_any",
             Loosening::MaxPorts => "max_ports",
+            Loosening::Connect => "connect",
+            Loosening::Networks => "networks",
             Loosening::RootUser => "root_user",
             Loosening::NoUserNamespace => "no_user_namespace",
             Loosening::Devices => "devices",

@@ -47,7 +47,7 @@ pub(super) const CONTROLS: &[Control] = &[
         nist: &["4.3.3", "4.4.2"],
         cis: &["2.2", "5.10", "5.30"],
         pss: &["Host Namespaces", "Host Ports"],
-        loosenings: &[L::Namespaces, L::PortsAny],
+        loosenings: &[L::Namespaces, L::PortsAny, L::Networks],
     },
     Control {
         id: S8_1_4,

@@ -66,7 +66,7 @@ pub(super) const CONTROLS: &[Control] = &[
         nist: &["4.3.3"],
         cis: &[],
         pss: &[],
-        loosenings: &[],
+        loosenings: &[L::Connect],
     },
     Control {
         id: S8_5_5,
