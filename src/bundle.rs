@@ -3,7 +3,7 @@
 //! Everything that `policy::decide` looks at about the request. Checks shape, never permission.
 
 use crate::paths::{GuestPath, HostPath};
-use crate::request::{Secret, Template};
+use crate::request::{Openings, Secret, Template};
 use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,9 @@ pub struct Extras {
     pub template: Option<Template>,
     /// `--expose`: TCP ports the service listens on. `None`: nothing was said.
     pub expose: Option<Vec<u16>>,
+    /// `--publish`, `--listen`, `--link`, `--connect`, `--network` and what belongs to them.
+    #[serde(default)]
+    pub openings: Openings,
     /// `--secret`.
     pub secrets: Vec<Secret>,
     /// A range of ids of its own (standalone launches without a mapping in config.json).
@@ -73,9 +76,15 @@ pub struct Extras {
     pub descriptors: Vec<(i32, DescriptorKind)>,
     /// How many of them, the first ones, come from socket activation (LISTEN_FDS).
     pub listen_fds: usize,
+    /// `--events`: somebody wants to be told of refused system calls.
+    #[serde(default)]
+    pub events: bool,
     /// The engine that called, as its program shows.
     #[serde(default)]
     pub engine: Option<CallingEngine>,
+    /// The process is a second one, for a container that is there (the verb `exec`).
+    #[serde(default)]
+    pub joins: bool,
 }
 
 /// What an open descriptor leads to.
@@ -95,7 +104,7 @@ mod resources;
 mod standalone;
 
 pub use engine::CallingEngine;
-pub use hook_files::HookFile;
+pub use hook_files::{HookFile, writable_by};
 pub use load::{BundleError, MAX_CONFIG, parse};
 pub use resources::changed;
 pub use standalone::hardened_spec;

@@ -2,7 +2,10 @@
 //!
 //! Knows the words of the command line, not what is allowed. Called by `cli`; `bundle` makes a spec of it.
 
+pub mod openings;
+
 use crate::paths::{GuestPath, HostPath};
+pub use openings::Openings;
 use serde::Serialize;
 
 /// Which family of rules the launch follows.
@@ -52,6 +55,8 @@ pub struct RunRequest {
     pub secrets: Vec<Secret>,
     /// `--expose`: TCP ports.
     pub expose: Vec<u16>,
+    /// `--publish`, `--listen`, `--link`, `--connect`, `--network` and what belongs to them.
+    pub openings: Openings,
     /// `--workdir`.
     pub workdir: Option<GuestPath>,
     /// `--memory`, bytes.

@@ -38,7 +38,7 @@ pub(super) fn look(spec: &Spec) -> BTreeMap<PathBuf, HookFile> {
 
 /// Who but root and `me` could change the file or a folder above it. A sticky folder keeps others from replacing what
 /// is not theirs.
-pub(super) fn writable_by(file: &Path, me: u32) -> Option<String> {
+pub fn writable_by(file: &Path, me: u32) -> Option<String> {
     file.ancestors().find_map(|path| {
         let meta = std::fs::symlink_metadata(path).ok()?;
         let mode = meta.mode();

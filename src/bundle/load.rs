@@ -52,7 +52,17 @@ impl Bundle {
         caller: Caller,
         extras: Extras,
     ) -> Result<Self, BundleError> {
-        let path = dir.join("config.json");
+        Self::load_file(&dir.join("config.json"), dir, name, caller, extras)
+    }
+
+    /// Reads a file of any name; `dir` is the folder that its relative paths begin at.
+    pub fn load_file(
+        path: &HostPath,
+        dir: &HostPath,
+        name: &str,
+        caller: Caller,
+        extras: Extras,
+    ) -> Result<Self, BundleError> {
         let text = read(path.as_path())?;
         let spec = parse(&text).map_err(|(pointer, what)| BundleError::Shape {
             path: path.to_string(),

@@ -47,6 +47,7 @@ impl Bundle {
         let mut extras = Extras {
             template: request.template,
             expose: Some(request.expose.clone()),
+            openings: request.openings.clone(),
             secrets: request.secrets.clone(),
             own_range: true,
             idmapped: request.volumes.iter().map(|v| v.target.clone()).collect(),

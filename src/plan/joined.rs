@@ -10,7 +10,8 @@ use super::network::{Loopback, NetworkPlan};
 use super::process::{self, Dumpable, ParentDeath, Stdio};
 use super::{Plan, PlanError, capabilities, execution, hold, limits, seccomp, unsupported};
 use crate::host::Host;
-use crate::policy::{Grant, Propagation};
+use crate::paths::GuestPath;
+use crate::policy::{Grant, MountSource, Propagation};
 use crate::survey::Program;
 use serde::{Deserialize, Serialize};
 
@@ -62,11 +63,24 @@ pub fn joined(
     let mut process = process::plan(grant, host, &namespaces, program, &mut lacks)?;
     // Others are inside already: from its first step on nobody may look into it.
     process.dumpable = Dumpable::NeverUntilExec;
-    (process.parent_death, process.stdio) = match stay {
-        Stay::Foreground => (ParentDeath::Kill, Stdio::NoTerminal),
-        Stay::Detached => (ParentDeath::Outlives, Stdio::Inherited),
+    process.parent_death = match stay {
+        Stay::Foreground => ParentDeath::Kill,
+        Stay::Detached => ParentDeath::Outlives,
     };
-    let seccomp = seccomp::plan(grant, host, process.exec_fd, &mut lacks)?;
+    process.stdio = match (grant.process.terminal, stay) {
+        (Some(size), _) => {
+            has_devpts(grant)?;
+            Stdio::Terminal(size)
+        }
+        (None, Stay::Foreground) => Stdio::NoTerminal,
+        (None, Stay::Detached) => Stdio::Inherited,
+    };
+    let mut seccomp = seccomp::newcomer(grant, host, process.exec_fd, &mut lacks)?;
+    if !grant.openings.listen.is_empty() || !grant.openings.publish.is_empty() {
+        // The first process may hold a socket of the host's, and could hand it over.
+        use seccomp::guard::{UnixSockets, Whose, lay};
+        lay(&mut seccomp, UnixSockets::Possible, Whose::Newcomer)?;
+    }
     hold(grant, &lacks)?;
     Ok(Plan {
         name: grant.name.clone(),
@@ -88,17 +102,33 @@ pub fn joined(
             io_devices: Vec::new(),
         },
         capabilities: capabilities::plan(grant),
+        monitor: None,
         seccomp,
         limits: limits::LimitPlan::default(),
         network: NetworkPlan {
+            attached: None,
             devices: Vec::new(),
             loopback: Loopback::AsJoined,
             ports: grant.ports.clone(),
             sysctl: Vec::new(),
         },
+        openings: Default::default(),
         hooks: Default::default(),
         clamps: grant.clamps.clone(),
         waivers: grant.waivers.clone(),
         lacks,
     })
+}
+
+/// A terminal is one of the container's own: nothing is mounted for a newcomer.
+fn has_devpts(grant: &Grant) -> Result<(), PlanError> {
+    let at = GuestPath::root().join("dev/pts");
+    let mut mounts = grant.mounts.iter();
+    match mounts.any(|m| m.target == at && matches!(m.source, MountSource::Devpts { .. })) {
+        true => Ok(()),
+        false => Err(PlanError::Value {
+            pointer: "/process/terminal".into(),
+            what: "the container has no devpts file system at /dev/pts for it: make the container with that mount (run: with --tty), or leave the terminal out (no -t)".into(),
+        }),
+    }
 }

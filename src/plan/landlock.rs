@@ -3,6 +3,7 @@
 //! Rules are additive: nothing is denied below an allowed folder, so writing is allowed on declared places only.
 
 use super::mounts::{MountPlan, What};
+use super::openings::OpeningsPlan;
 use super::process::ProcessPlan;
 use super::{Lack, Line, Weight};
 use crate::controls::ControlId;
@@ -18,8 +19,11 @@ pub struct LandlockPlan {
     pub abi: u32,
     /// Rules on paths.
     pub paths: Vec<PathRule>,
-    /// TCP ports that may be bound and connected to; `None`: not handled.
+    /// TCP ports that may be bound; `None`: neither these nor connections are handled.
     pub ports: Option<Vec<u16>>,
+    /// TCP ports that may be connected to.
+    #[serde(default)]
+    pub connect: Vec<u16>,
     /// Abstract sockets and signals stay inside (ABI 6).
     pub scoped: Scoped,
 }
@@ -62,7 +66,7 @@ pub enum Access {
 pub(super) fn plan(
     grant: &Grant,
     host: &Host,
-    mounts: &MountPlan,
+    (mounts, openings): (&MountPlan, &OpeningsPlan),
     process: &ProcessPlan,
     lacks: &mut Vec<Lack>,
 ) -> LandlockPlan {
@@ -80,6 +84,8 @@ pub(super) fn plan(
     }
     let ports = match &grant.ports {
         Ports::Any => None,
+        // Who holds a socket of the host's binds and connects nothing by himself.
+        Ports::Declared(_) if openings.host_sockets() => Some(Vec::new()),
         Ports::Declared(ports) if host.landlock_abi >= 4 => Some(ports.clone()),
         Ports::Declared(_) => {
             lacks.push(Lack {
@@ -102,6 +108,11 @@ pub(super) fn plan(
     LandlockPlan {
         abi: host.landlock_abi,
         paths: rules(mounts, process),
+        connect: match &ports {
+            Some(_) if openings.host_sockets() => Vec::new(),
+            Some(own) => [own.clone(), openings.ways_out()].concat(),
+            None => Vec::new(),
+        },
         ports,
         scoped: if host.landlock_abi >= 6 {
             Scoped::AbstractSocketsAndSignals
@@ -116,6 +127,7 @@ fn none() -> LandlockPlan {
         abi: 0,
         paths: Vec::new(),
         ports: None,
+        connect: Vec::new(),
         scoped: Scoped::None,
     }
 }

@@ -3,6 +3,7 @@
 //! A [`Plan`] is so specific that nothing is left to choose when it is carried out, and it can be printed
 //! (one screen, each line with the controls it serves) or given as JSON. `plan` and `run` use the same value.
 
+pub mod calls;
 pub mod capabilities;
 pub mod execution;
 pub mod hooks;
@@ -10,9 +11,11 @@ pub mod ids;
 pub mod joined;
 pub mod landlock;
 pub mod limits;
+pub mod monitor;
 pub mod mounts;
 pub mod namespaces;
 pub mod network;
+pub mod openings;
 pub mod process;
 pub mod seccomp;
 
@@ -21,7 +24,9 @@ mod screen;
 use crate::controls::ControlId;
 use crate::host::Host;
 // What later stages need of the grant's words: they name the plan alone.
-pub use crate::policy::{Atime, Exec, HookPoint, IdMap, NamespaceKind, Propagation, Translation};
+pub use crate::policy::{
+    Atime, Exec, HookPoint, IdMap, NamespaceKind, Propagation, Translation, Writing,
+};
 
 use crate::policy::{Caller, Clamp, Grant, Template, Waiver};
 use crate::survey::{ProgramError, Survey};
@@ -55,6 +60,12 @@ pub struct Plan {
     pub limits: limits::LimitPlan,
     /// Network and kernel parameters.
     pub network: network::NetworkPlan,
+    /// What comes in and goes out.
+    #[serde(skip_serializing_if = "openings::OpeningsPlan::is_closed")]
+    pub openings: openings::OpeningsPlan,
+    /// What stands beside it; `None`: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<monitor::MonitorPlan>,
     /// Programs at points of the lifecycle.
     pub hooks: hooks::HookPlan,
     /// What was asked and cut down.
@@ -161,8 +172,10 @@ pub fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Plan, PlanErr
     let namespaces = namespaces::plan(grant, host, survey, &mut lacks)?;
     let mounts = mounts::plan(grant, host, survey, &namespaces, &program, &mut lacks)?;
     let process = process::plan(grant, host, &namespaces, program, &mut lacks)?;
-    let seccomp = seccomp::plan(grant, host, process.exec_fd, &mut lacks)?;
-    let landlock = landlock::plan(grant, host, &mounts, &process, &mut lacks);
+    let openings = openings::plan(grant, host, survey)?;
+    let seccomp = guarded(grant, host, (&openings, process.exec_fd), &mut lacks)?;
+    let monitor = monitor::plan(grant, &seccomp)?;
+    let landlock = landlock::plan(grant, host, (&mounts, &openings), &process, &mut lacks);
     let limits = limit_plan(grant, host, &mounts, &mut lacks)?;
     let network = network::plan(grant, host, &namespaces, &mut lacks)?;
     hold(grant, &lacks)?;
@@ -179,6 +192,8 @@ pub fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Plan, PlanErr
         landlock,
         limits,
         network,
+        openings,
+        monitor,
         hooks: hooks::plan(grant),
         clamps: grant.clamps.clone(),
         waivers: grant.waivers.clone(),
@@ -186,21 +201,32 @@ pub fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Plan, PlanErr
     })
 }
 
+/// The filters; with what is closed where a socket of the host's stands inside.
+fn guarded(
+    grant: &Grant,
+    host: &Host,
+    (openings, exec_fd): (&openings::OpeningsPlan, u32),
+    lacks: &mut Vec<Lack>,
+) -> Result<seccomp::SeccompPlan, PlanError> {
+    if !openings.host_sockets() {
+        return seccomp::plan(grant, host, exec_fd, lacks);
+    }
+    let mut grant = grant.clone();
+    grant.seccomp.routed = seccomp::guard::ROUTED.map(String::from).to_vec();
+    let mut all = seccomp::plan(&grant, host, exec_fd, lacks)?;
+    seccomp::guard::lay(&mut all, openings.unix, seccomp::guard::Whose::First)?;
+    Ok(all)
+}
+
 /// What policy may grant and this launcher has no mechanism for yet: refused, never ignored.
 fn unsupported(grant: &Grant, host: &Host) -> Result<(), PlanError> {
+    calls::all_there(host)?;
     let refuse = |pointer: &str, what: String| {
         Err(PlanError::Value {
             pointer: pointer.into(),
             what,
         })
     };
-    if host.kernel < (5, 12) {
-        let what = format!(
-            "Linux {} is too old: 5.12 is the first with mount_setattr, without which the root can't be made read-only as a whole",
-            host.release
-        );
-        return refuse("the kernel", what);
-    }
     let labels = [
         ("/process/selinuxLabel", &grant.lsm.selinux),
         ("/linux/mountLabel", &grant.lsm.mount),
@@ -274,6 +300,7 @@ impl Plan {
         out.extend(self.seccomp.lines());
         out.extend(self.landlock.lines());
         out.extend(self.network.lines());
+        out.extend(self.openings.lines());
         out.extend(self.limits.lines.iter().map(|l| {
             Line::new(
                 "limit",
@@ -281,6 +308,7 @@ impl Plan {
                 &[ControlId::S8_1_4],
             )
         }));
+        out.extend(self.monitor.iter().flat_map(|m| m.lines(&self.name)));
         out.extend(self.hooks.lines());
         out
     }

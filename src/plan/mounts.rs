@@ -203,7 +203,20 @@ impl Step {
                 }
             },
             What::Sample => "the sample service".into(),
-            What::Tmpfs { size, .. } => format!("tmpfs {}", super::limits::bytes(*size)),
+            What::Tmpfs {
+                size,
+                copy_up,
+                writing,
+                ..
+            } => {
+                let mut text = format!("tmpfs {}", super::limits::bytes(*size));
+                if *copy_up {
+                    text.push_str(" with a copy of what it covers");
+                }
+                let words = writing.iter().map(|w| format!(" {}", w.name()));
+                text.extend(words);
+                text
+            }
             What::Proc {
                 processes_only: true,
             } => "proc, own processes only".into(),

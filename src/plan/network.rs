@@ -15,11 +15,20 @@ pub struct NetworkPlan {
     pub loopback: Loopback,
     /// Interfaces of the host that are moved in, with their addresses.
     pub devices: Vec<NetDevice>,
+    /// The network of the site's that it is attached to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attached: Option<String>,
     /// TCP ports that the program may bind, and connect to inside.
     pub ports: Ports,
     /// Files below /proc/sys and their values, in order.
     pub sysctl: Vec<(String, String)>,
 }
+
+/// Most inotify instances of a container: a quarter of what all that root has launched may have together by default.
+pub const INOTIFY_INSTANCES: u32 = 32;
+
+/// Most files that a container watches: what the smallest host allows all of them together.
+pub const INOTIFY_WATCHES: u32 = 8192;
 
 /// What happens to `lo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -58,11 +67,21 @@ pub(super) fn plan(
             sysctl.push(("vm/memfd_noexec".into(), "2".into()));
         }
     }
+    // Its program is another user than ours, but the kernel counts what it takes against whoever made its namespace, too.
+    if namespaces.is_new(NamespaceKind::User) && host.privilege == Privilege::Root {
+        let limits = [
+            ("instances", INOTIFY_INSTANCES),
+            ("watches", INOTIFY_WATCHES),
+        ];
+        sysctl
+            .extend(limits.map(|(of, most)| (format!("user/max_inotify_{of}"), most.to_string())));
+    }
     for (key, value) in &grant.sysctl {
         sysctl.push((file_of(key), value.clone()));
     }
     Ok(NetworkPlan {
         devices: grant.net_devices.clone(),
+        attached: grant.openings.cni.clone(),
         loopback: if namespaces.is_new(NamespaceKind::Network) {
             Loopback::Up
         } else {
@@ -101,10 +120,11 @@ fn memfd_lack(what: &str) -> Lack {
 
 impl NetworkPlan {
     pub(super) fn lines(&self) -> Vec<Line> {
-        let where_to = match self.loopback {
-            Loopback::Up if self.devices.is_empty() => "loopback only",
-            Loopback::Up => "loopback and what is moved in",
-            Loopback::AsJoined => "as the joined namespace has it",
+        let where_to = match (self.loopback, &self.attached) {
+            (Loopback::Up, Some(name)) => &format!("loopback and the network {name}"),
+            (Loopback::Up, None) if self.devices.is_empty() => "loopback only",
+            (Loopback::Up, None) => "loopback and what is moved in",
+            (Loopback::AsJoined, _) => "as the joined namespace has it",
         };
         let ports = match &self.ports {
             Ports::Any => "any TCP port may be bound (exception)".to_string(),
@@ -146,7 +166,7 @@ impl NetworkPlan {
             out.push(Line::new(
                 "sysctl",
                 all.join(", "),
-                &[ControlId::S8_4_4, ControlId::S8_4_8],
+                &[ControlId::S8_1_4, ControlId::S8_4_4, ControlId::S8_4_8],
             ));
         }
         out

@@ -134,9 +134,14 @@ pub(super) fn plan(
         });
     }
     let new_pid = namespaces.is_new(NamespaceKind::Pid);
+    let listening = grant.openings.listening();
+    let found = (3..)
+        .take(listening.len())
+        .chain(asked.descriptors.iter().copied());
+    let found: Vec<i32> = found.collect();
     Ok(ProcessPlan {
         program,
-        env: asked.env.clone(),
+        env: [asked.env.clone(), activation(&listening)].concat(),
         cwd: asked.cwd.clone(),
         uid: asked.uid,
         gid: asked.gid,
@@ -160,7 +165,7 @@ pub(super) fn plan(
             _ => Speculation::ForceDisabled,
         },
         apparmor: grant.lsm.apparmor.clone(),
-        descriptors: descriptors(&asked.descriptors, exec_fd)?,
+        descriptors: descriptors(&found, exec_fd)?,
         new_privileges: asked.new_privileges,
         stdio: match (asked.terminal, grant.caller) {
             (Some(terminal), _) => Stdio::Terminal(terminal),
@@ -168,6 +173,18 @@ pub(super) fn plan(
             (None, Caller::Engine) => Stdio::Inherited,
         },
     })
+}
+
+/// sd_listen_fds(3): the program is the first process of its pid namespace.
+fn activation(names: &[String]) -> Vec<String> {
+    if names.is_empty() {
+        return Vec::new();
+    }
+    vec![
+        format!("LISTEN_FDS={}", names.len()),
+        "LISTEN_PID=1".into(),
+        format!("LISTEN_FDNAMES={}", names.join(":")),
+    ]
 }
 
 /// All of them below the limit of open files, whose number the program's own descriptor has.

@@ -1,6 +1,11 @@
 //! System-call filters: the template's, prepared at build time, and the request's own behind it. Pure.
 
+pub mod guard;
+mod watch;
+
 use super::capabilities::{self, FilterLoader};
+pub use watch::Watch;
+
 use super::{Lack, Line, PlanError, Weight};
 use crate::controls::ControlId;
 use crate::host::Host;
@@ -16,6 +21,9 @@ pub struct SeccompPlan {
     /// The agent that the filter notifies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listener: Option<Listener>,
+    /// What the filter refuses is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watch>,
     /// PR_SET_MDWE: no memory is both writable and executable.
     pub write_execute: Mdwe,
     /// Names in the request's profile that this architecture doesn't have.
@@ -56,24 +64,44 @@ pub(super) fn plan(
     exec_fd: u32,
     lacks: &mut Vec<Lack>,
 ) -> Result<SeccompPlan, PlanError> {
-    let bad = |e: seccomp::Error| PlanError::Value {
+    let mut all = newcomer(grant, host, exec_fd, lacks)?;
+    watch::lay(grant, host, exec_fd, &mut all, lacks)?;
+    Ok(all)
+}
+
+fn bad(error: seccomp::Error) -> PlanError {
+    PlanError::Value {
         pointer: "/linux/seccomp".into(),
-        what: e.to_string(),
+        what: error.to_string(),
+    }
+}
+
+fn requested(grant: &Grant, exec_fd: u32) -> Result<Option<Program>, seccomp::Error> {
+    let parameters = Parameters {
+        exec_fd: Some(exec_fd),
+        ..Parameters::default()
     };
-    let mut requested = None;
+    let profile = grant.seccomp.requested.as_ref();
+    profile
+        .map(|profile| seccomp::compile(profile, Arch::NATIVE, &parameters))
+        .transpose()
+}
+
+/// Of a process that joins: a filter has one listener, so nobody watches a second one.
+pub(super) fn newcomer(
+    grant: &Grant,
+    host: &Host,
+    exec_fd: u32,
+    lacks: &mut Vec<Lack>,
+) -> Result<SeccompPlan, PlanError> {
     let mut unknown = Vec::new();
-    if let Some(profile) = &grant.seccomp.requested {
-        let parameters = Parameters {
-            exec_fd: Some(exec_fd),
-            ..Parameters::default()
-        };
-        let program = seccomp::compile(profile, Arch::NATIVE, &parameters).map_err(bad)?;
-        check_start(&program, exec_fd, grant.seccomp.listener.is_some())?;
+    let requested = requested(grant, exec_fd).map_err(bad)?;
+    if let Some(program) = &requested {
+        check_start(program, exec_fd, grant.seccomp.listener.is_some())?;
         if capabilities::loader(grant) == FilterLoader::BorrowsAdmin {
-            check_handing_back(&program)?;
+            check_handing_back(program)?;
         }
         unknown.clone_from(&program.unknown);
-        requested = Some(program);
     }
     let mut ours = None;
     if let Some(template) = grant.seccomp.template.and_then(shipped) {
@@ -103,6 +131,7 @@ pub(super) fn plan(
     Ok(SeccompPlan {
         filters,
         listener: grant.seccomp.listener.clone(),
+        watch: None,
         write_execute: mdwe(grant, host, lacks),
         unknown,
     })
@@ -110,6 +139,8 @@ pub(super) fn plan(
 
 /// linux/seccomp.h.
 const NEW_LISTENER: u64 = 1 << 3;
+/// Linux 5.19.
+const WAIT_KILLABLE: u64 = 1 << 5;
 
 fn flags(grant: &Grant) -> u64 {
     let listener = match grant.seccomp.listener {
@@ -119,7 +150,7 @@ fn flags(grant: &Grant) -> u64 {
     let bits = grant.seccomp.flags.iter().map(|flag| match flag {
         FilterFlag::Log => 1 << 1,
         FilterFlag::SpecAllow => 1 << 2,
-        FilterFlag::WaitKillable => 1 << 5,
+        FilterFlag::WaitKillable => WAIT_KILLABLE,
     });
     bits.fold(listener, |all, bit| all | bit)
 }
@@ -181,17 +212,11 @@ fn check_handing_back(program: &Program) -> Result<(), PlanError> {
 }
 
 fn filter(name: String, program: Program) -> Filter {
-    let mut bytes = Vec::with_capacity(program.filter.len() * 8);
-    for i in &program.filter {
-        bytes.extend_from_slice(&i.code.to_le_bytes());
-        bytes.extend_from_slice(&[i.jt, i.jf]);
-        bytes.extend_from_slice(&i.k.to_le_bytes());
-    }
     Filter {
         name,
         flags: 0,
         instructions: program.filter.len(),
-        digest: crate::digest::sha256_hex(&bytes),
+        digest: crate::digest::sha256_hex(&program.bytes()),
         program,
     }
 }
@@ -244,6 +269,7 @@ impl SeccompPlan {
             let text = format!("an agent at {} answers notified calls", listener.path);
             out.push(Line::new("listener", text, &[ControlId::S8_1_4]));
         }
+        out.extend(self.watch.iter().map(Watch::line));
         out.push(Line::new(
             "memory",
             match self.write_execute {

@@ -2,10 +2,12 @@
 //!
 //! No I/O and no decisions; `layers` reads with it, `tightening` lays a site's file over it, `rules` ask it.
 
+use super::collectors::LogsTable;
 use super::document::{Diagnostic, Document};
 use super::file::{Bound, CapabilityEntry, OnExcess, Operators, PolicyFile, Volumes};
 use super::grant::Template;
 use super::quantity::{Amount, Count, Cpus};
+use super::watch::LifetimeTable;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -48,6 +50,10 @@ pub struct Ceilings {
     pub max_ports: u32,
     /// Where records are appended, beside the container's own folder.
     pub records: Option<String>,
+    /// Where what containers say goes.
+    pub logs: LogsTable,
+    /// How long a container may live.
+    pub lifetime: Option<LifetimeTable>,
 }
 
 /// Ceilings and defaults of limits.
@@ -107,6 +113,8 @@ impl Ceilings {
             hooks: Vec::new(),
             max_ports: 0,
             records: None,
+            logs: LogsTable::default(),
+            lifetime: None,
         }
     }
 
@@ -204,6 +212,8 @@ pub fn parse(doc: &Document<'_>, problems: &mut Vec<Diagnostic>) -> PolicyFile {
         hooks: doc.value("hooks", problems),
         ports: doc.value("ports", problems),
         records: doc.value("records", problems),
+        logs: doc.value("logs", problems),
+        lifetime: doc.value("lifetime", problems),
         exception: Some(super::exceptions::entries(doc, problems)),
     }
 }

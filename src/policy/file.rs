@@ -2,9 +2,11 @@
 //!
 //! Types only; a missing key means "as the layer above has it". Parsed by `ceilings`.
 
+use super::collectors::LogsTable;
 use super::exceptions::Exception;
 use super::grant::Template;
 use super::quantity::{Amount, Count, Cpus};
+use super::watch::LifetimeTable;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -40,6 +42,10 @@ pub struct PolicyFile {
     /// File that the record of every launch, and of every refused one, is appended to, one line of JSON each: an
     /// absolute path in a folder of root's. A launch whose record can't be written does not happen.
     pub records: Option<String>,
+    /// What becomes of what containers say.
+    pub logs: Option<LogsTable>,
+    /// How long a container may live.
+    pub lifetime: Option<LifetimeTable>,
     /// Exceptions that belong to this policy; they are the same in a file of exceptions.d beside it.
     pub exception: Option<Vec<Exception>>,
 }
@@ -60,6 +66,8 @@ impl PolicyFile {
         "hooks",
         "ports",
         "records",
+        "logs",
+        "lifetime",
         "exception",
     ];
 }

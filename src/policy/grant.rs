@@ -6,16 +6,18 @@
 mod execution;
 mod files;
 mod limits;
+mod monitor;
 mod namespaces;
 mod process;
 
 pub use crate::bundle::{Caller, RootSource};
 use crate::controls::ControlId;
 use crate::paths::GuestPath;
-pub use crate::request::{Secret, Template};
+pub use crate::request::{Openings, Secret, Template};
 pub use execution::*;
 pub use files::*;
 pub use limits::*;
+pub use monitor::*;
 pub use namespaces::*;
 pub use process::*;
 use serde::Serialize;
@@ -62,6 +64,9 @@ pub struct Grant {
     pub device_rules: Vec<DeviceRule>,
     /// Cgroup limits.
     pub limits: Limits,
+    /// What stands beside it while it runs.
+    #[serde(skip_serializing_if = "Watch::is_nothing")]
+    pub watch: Watch,
     /// Where the cgroup goes.
     pub cgroup: CgroupPlace,
     /// Kernel parameters of the container's own namespaces.
@@ -70,6 +75,9 @@ pub struct Grant {
     pub net_devices: Vec<NetDevice>,
     /// TCP ports that may be bound (and connected to, inside).
     pub ports: Ports,
+    /// What comes in and goes out.
+    #[serde(skip_serializing_if = "Openings::is_empty")]
+    pub openings: Openings,
     /// Name of the host inside; `None`: the container's name.
     pub hostname: Option<String>,
     /// NIS domain name.
@@ -88,6 +96,13 @@ pub struct Grant {
     pub waivers: Vec<Waiver>,
     /// Controls that may be missing on this host by exception (`degraded`).
     pub degraded_allowed: Vec<ControlId>,
+}
+
+impl Grant {
+    /// Whether a terminal may come in: the first process's, or one by the verb `exec`.
+    pub fn may_have_terminals(&self) -> bool {
+        self.process.terminal.is_some() || self.exec_verb == Some(super::ExecVerb::Terminal)
+    }
 }
 
 /// Something that was asked and cut down to the ceiling.

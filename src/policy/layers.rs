@@ -84,6 +84,11 @@ impl Texts {
 }
 
 impl Policy {
+    /// Where output goes; `None` without a spool.
+    pub fn logs(&self) -> Option<super::Logs> {
+        self.ceilings.logs.logs()
+    }
+
     /// The built-in policy alone.
     pub fn built_in() -> Result<Self, Vec<Diagnostic>> {
         Self::layered(None, &[])

@@ -60,6 +60,12 @@ pub struct Loosened {
     /// So many ports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_ports: Option<u32>,
+    /// External addresses that the container may connect to: "host:port", the port `*` for any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub connect: Vec<String>,
+    /// CNI networks that the container may be attached to, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
     /// User id 0 in a standalone launch.
     #[serde(skip_serializing_if = "is_false")]
     pub root_user: bool,
@@ -184,6 +190,8 @@ impl Loosened {
             namespaces: lists(&self.namespaces, &other.namespaces),
             ports_any: self.ports_any || other.ports_any,
             max_ports: self.max_ports.max(other.max_ports),
+            connect: lists(&self.connect, &other.connect),
+            networks: lists(&self.networks, &other.networks),
             root_user: self.root_user || other.root_user,
             no_user_namespace: self.no_user_namespace || other.no_user_namespace,
             devices: lists(&self.devices, &other.devices),
@@ -221,6 +229,8 @@ impl Loosened {
             (L::Namespaces, !self.namespaces.is_empty()),
             (L::PortsAny, self.ports_any),
             (L::MaxPorts, self.max_ports.is_some()),
+            (L::Connect, !self.connect.is_empty()),
+            (L::Networks, !self.networks.is_empty()),
             (L::RootUser, self.root_user),
             (L::NoUserNamespace, self.no_user_namespace),
             (L::Devices, !self.devices.is_empty()),

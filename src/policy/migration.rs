@@ -53,9 +53,23 @@ struct Broken {
 pub struct Migration {
     /// By image, or by program where the engine names no image.
     pub images: BTreeMap<String, ImageNeeds>,
-    /// Lines that are no records: line number and what is wrong.
+    /// Lines that are no records: line number and what is wrong; the first ones.
     pub unreadable: Vec<(usize, String)>,
+    /// How many there are beyond those.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unreadable_more: usize,
 }
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+/// Texts that are kept of an image, and lines that are shown as unreadable: what is in a record comes from whoever
+/// asked, and must not fill the memory.
+const KEPT: usize = 1000;
+
+/// What is beyond them.
+const OTHERS: &str = "(others)";
 
 /// What one image needs.
 #[derive(Debug, Default, Serialize)]
@@ -86,19 +100,24 @@ pub struct Need {
 }
 
 impl Migration {
-    /// Adds up records, one line each.
-    pub fn of_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
-        let mut all = Self::default();
-        for (index, line) in lines.enumerate() {
-            if line.trim().is_empty() {
-                continue;
-            }
-            match serde_json::from_str(line) {
-                Ok(record) => all.add(record),
-                Err(why) => all.unreadable.push((index + 1, why.to_string())),
-            }
+    /// Adds one record, a line of JSON; an empty line is none.
+    pub fn add_line(&mut self, number: usize, line: &[u8]) {
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            return;
         }
-        all
+        match serde_json::from_slice(line) {
+            Ok(record) => self.add(record),
+            Err(why) => self.unreadable(number, why.to_string()),
+        }
+    }
+
+    /// Notes a line that is no record.
+    pub fn unreadable(&mut self, number: usize, why: String) {
+        match self.unreadable.len() < KEPT {
+            true => self.unreadable.push((number, why)),
+            false => self.unreadable_more += 1,
+        }
     }
 
     fn add(&mut self, record: Record) {
@@ -111,7 +130,7 @@ impl Migration {
         image.last = std::mem::take(&mut image.last).max(record.requested);
         for used in record.exceptions {
             let need = image.needs.entry(used.control).or_default();
-            *need.grants.entry(used.grants).or_default() += 1;
+            count(&mut need.grants, used.grants);
             need.loosens = need.loosens.and(&used.loosens);
         }
         for cut in record.clamps {
@@ -119,11 +138,11 @@ impl Migration {
                 "{} {}: {} -> {}",
                 cut.control, cut.pointer, cut.asked, cut.granted
             );
-            *image.cut.entry(text).or_default() += 1;
+            count(&mut image.cut, text);
         }
         for broken in record.violations {
             let text = format!("{} {}: {}", broken.control, broken.pointer, broken.found);
-            *image.reasons.entry(text).or_default() += 1;
+            count(&mut image.reasons, text);
         }
     }
 
@@ -155,6 +174,15 @@ impl Migration {
         }
         out
     }
+}
+
+/// Once more; the texts differ by launch where they name what only it had.
+fn count(texts: &mut BTreeMap<String, usize>, text: String) {
+    let key = match texts.len() < KEPT || texts.contains_key(&text) {
+        true => text,
+        false => OTHERS.into(),
+    };
+    *texts.entry(key).or_default() += 1;
 }
 
 /// An id that an exception may have.
@@ -229,6 +257,9 @@ impl fmt::Display for Migration {
         for (line, why) in &self.unreadable {
             writeln!(f, "warning: line {line} is no launch record: {why}")?;
         }
+        if self.unreadable_more > 0 {
+            writeln!(f, "warning: {} more lines are none", self.unreadable_more)?;
+        }
         Ok(())
     }
 }
@@ -241,8 +272,29 @@ mod tests {
     fn a_name_in_a_record_is_only_a_name() {
         let line =
             r#"{"result":"verified","image":"a\n\u001b[2Jb","program":"/x","requested":"t"}"#;
-        let shown = Migration::of_lines([line].into_iter()).to_string();
+        let mut migration = Migration::default();
+        migration.add_line(1, line.as_bytes());
+        let shown = migration.to_string();
         assert_eq!(shown.lines().count(), 2, "{shown}");
         assert!(!shown.contains('\u{1b}'), "{shown}");
+    }
+
+    #[test]
+    fn what_differs_by_launch_does_not_fill_the_memory() {
+        let mut migration = Migration::default();
+        for n in 1..=3 * KEPT {
+            let line = format!(
+                r#"{{"result":"refused","program":"/x","requested":"t","violations":[
+                {{"control":"SS-011/8.1.4","pointer":"/p","found":"{n}"}}]}}"#
+            );
+            migration.add_line(n, line.as_bytes());
+            migration.add_line(n, b"{");
+        }
+        let image = &migration.images["/x"];
+        assert_eq!(image.launches, 3 * KEPT);
+        assert_eq!(image.reasons.len(), KEPT + 1);
+        assert_eq!(image.reasons[OTHERS], 2 * KEPT);
+        assert_eq!(migration.unreadable_more, 2 * KEPT);
+        assert!(migration.to_string().contains("2000 more lines are none"));
     }
 }

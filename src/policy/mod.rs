@@ -6,6 +6,7 @@
 mod capability;
 mod ceilings;
 mod check;
+mod collectors;
 mod date;
 mod document;
 mod exceptions;
@@ -17,13 +18,15 @@ mod migration;
 mod quantity;
 mod rules;
 #[cfg(test)]
-mod schema;
+pub(crate) mod schema;
 mod tightening;
+mod watch;
 
 pub use crate::request::is_name;
 pub use capability::NAMES as CAPABILITY_NAMES;
 pub use ceilings::{Ceilings, LimitCeilings, Range};
 pub use check::CheckReport;
+pub use collectors::{EventForm, LogsTable, MOST_CHAINS, Protocol, Target, Transport, chains};
 pub use date::Date;
 pub use document::Diagnostic;
 pub use exceptions::{Exception, ExceptionFile, Scope, image_of};
@@ -33,7 +36,7 @@ pub use layers::{COMPAT_TOML, DEFAULT_TOML, Policy, Source, Texts};
 pub use loosened::{Ceiling, ExecVerb, Loosened};
 pub use migration::{ImageNeeds, Migration, Need};
 pub use quantity::{Amount, Count, Cpus};
-pub use rules::{MOUNT_OPTIONS, decide};
+pub use rules::{MOUNT_OPTIONS, decide, is_login, is_supervisor, looks_secret, rules_of};
 
 /// The answer of `decide`.
 #[must_use]

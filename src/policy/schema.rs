@@ -6,7 +6,7 @@ use super::{ExceptionFile, PolicyFile};
 use schemars::{JsonSchema, schema_for};
 
 #[track_caller]
-fn compare<T: JsonSchema>(name: &str, title: &str) {
+pub(crate) fn compare<T: JsonSchema>(name: &str, title: &str) {
     let mut schema = schema_for!(T);
     schema.insert("title".into(), title.into());
     let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";

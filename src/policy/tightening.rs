@@ -6,7 +6,7 @@
 use super::ceilings::{Ceilings, LimitCeilings, Range, is_below};
 use super::document::{Diagnostic, Document};
 use super::exceptions::{Exception, matches};
-use super::file::{Bound, LimitTable, PolicyFile};
+use super::file::{Bound, LimitTable, PolicyFile, Volumes};
 use super::grant::Template;
 use super::loosened::{Ceiling, Loosened};
 use crate::controls::ControlId;
@@ -59,6 +59,17 @@ impl Tightening<'_, '_> {
             let message = "records is not an absolute path".to_string();
             self.problems.push(self.doc.problem(&["records"], message));
         }
+        // A collector more is a control more: nothing here loosens.
+        if let Some(logs) = &file.logs {
+            logs.check(self.doc, self.problems);
+            all.logs = logs.clone();
+            // No container sees its own spool, or another's.
+            all.volumes.extend(logs.spool.clone().map(|spool| Volumes {
+                allowed: None,
+                denied: vec![spool],
+            }));
+        }
+        all.lifetime = file.lifetime.or(all.lifetime);
         self.capabilities(&mut all, file);
         self.limits(&mut all.limits, file.limits.as_ref());
         self.volumes(&mut all, file);

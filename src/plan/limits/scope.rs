@@ -87,6 +87,8 @@ pub(super) struct ScopeSite {
 impl ScopeSite {
     pub(super) fn find(asked: &ScopeName, host: &Host) -> Result<Self, Lacks> {
         let layout = &host.cgroups;
+        // On v1 and hybrid layouts a scope has some of the controllers and the rest would have to be joined beside it, by a
+        // process that systemd may move at any time: two owners of one limit. systemd itself has given v1 up (256, 258).
         let Some(v2) = layout.v2.as_ref().filter(|_| layout.v1.is_empty()) else {
             return Err(refuse(
                 "--systemd-cgroup needs pure cgroup v2, and this machine has v1 hierarchies (or none): boot with systemd.unified_cgroup_hierarchy=1, or leave the option out",
@@ -142,6 +144,9 @@ impl ScopeSite {
                 property("Delegate", Flag(true)),
                 // Neither stopped in front of a shutdown's last services nor ordered behind basic.target.
                 property("DefaultDependencies", Flag(false)),
+                // Forgotten however it ends: one whose process ended before it began counts as failed, and nobody who
+                // knows of it may be left to say so.
+                property("CollectMode", Text("inactive-or-failed".into())),
                 property("MemoryAccounting", Flag(true)),
                 property("CPUAccounting", Flag(true)),
                 property("IOAccounting", Flag(true)),

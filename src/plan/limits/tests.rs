@@ -8,6 +8,7 @@ pub(super) fn host(cgroups: CgroupLayout, privilege: Privilege) -> Host {
         release: "6.12.0".into(),
         kernel: (6, 12),
         landlock_abi: 6,
+        missing_calls: Vec::new(),
         privilege,
         caller: CallerIds {
             real_uid: 0,

@@ -115,12 +115,16 @@ pub(super) fn mount(
             mode,
             uid,
             gid,
+            copy_up,
+            writing,
         } => What::Tmpfs {
             size: *size,
             inodes: inodes.unwrap_or((size / 4096).max(64)),
             mode: *mode,
             uid: *uid,
             gid: *gid,
+            copy_up: *copy_up,
+            writing: writing.clone(),
             holds: Skeleton::default(),
         },
         MountSource::Proc => What::Proc {
@@ -212,7 +216,7 @@ fn dev(builder: &Builder<'_>, grant: &Grant, namespaces: &NamespacePlan) -> What
         plain("random", 8),
         plain("urandom", 9),
     ];
-    if grant.template == Template::Compat || grant.process.terminal.is_some() {
+    if grant.may_have_terminals() {
         nodes.push(Node {
             major: 5,
             minor: 0,

@@ -1,7 +1,7 @@
 //! The words of a mount plan.
 
 use crate::paths::{GuestPath, HostPath};
-use crate::policy::{Atime, Propagation, Translation};
+use crate::policy::{Atime, Propagation, Translation, Writing};
 use serde::Serialize;
 
 /// The file system of the container.
@@ -159,6 +159,10 @@ pub enum What {
         uid: Option<u32>,
         /// Group inside; `None`: as the covered folder.
         gid: Option<u32>,
+        /// What it covers is copied into it.
+        copy_up: bool,
+        /// How it is written.
+        writing: Vec<Writing>,
         /// Mount points of later steps.
         holds: Skeleton,
     },

@@ -69,6 +69,29 @@ pub enum Atime {
     Strict,
 }
 
+/// How a whole file system is written (mount(8)): of a new one only, for of what is bound it is the host's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Writing {
+    /// Every write at once.
+    Sync,
+    /// Every change of a folder at once.
+    DirSync,
+    /// Times only when something else is written.
+    LazyTime,
+}
+
+impl Writing {
+    /// As fsconfig(2) takes it, and mountinfo shows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::DirSync => "dirsync",
+            Self::LazyTime => "lazytime",
+        }
+    }
+}
+
 /// What is attached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -94,6 +117,10 @@ pub enum MountSource {
         uid: Option<u32>,
         /// Group inside.
         gid: Option<u32>,
+        /// What it covers is copied into it (tmpcopyup): files, folders and links.
+        copy_up: bool,
+        /// How it is written.
+        writing: Vec<Writing>,
     },
     /// Process information of the container's own processes only.
     Proc,

@@ -117,6 +117,30 @@ pub struct SeccompGrant {
     /// Who answers its calls with SCMP_ACT_NOTIFY.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listener: Option<Listener>,
+    /// Whether refused calls are told.
+    #[serde(skip_serializing_if = "Watching::is_off")]
+    pub watching: Watching,
+    /// Calls that the watcher hands on to another worker, which carries them out or refuses them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routed: Vec<String>,
+}
+
+/// Whether the filter asks a watcher outside about what it refuses (seccomp user notification, Linux 5.0).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Watching {
+    /// No: the kernel answers, and nobody hears of it.
+    #[default]
+    Off,
+    /// Yes: each refused call becomes an event, and is answered as the filter would have.
+    On,
+}
+
+impl Watching {
+    /// Whether nobody watches.
+    pub fn is_off(&self) -> bool {
+        *self == Self::Off
+    }
 }
 
 /// Flags of seccomp(2) that change what a filter does to one thread.

@@ -16,7 +16,12 @@ const DANGEROUS: [&str; 7] = [
 ];
 
 /// Ours.
-const OWN: [&str; 5] = [
+const OWN: [&str; 10] = [
+    "org.cofferdam.publish",
+    "org.cofferdam.publish-mode",
+    "org.cofferdam.link",
+    "org.cofferdam.permit-peers",
+    "org.cofferdam.connect",
     "org.cofferdam.expose",
     "org.cofferdam.template",
     "org.cofferdam.image",

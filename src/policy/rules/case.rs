@@ -9,8 +9,9 @@ use crate::paths::GuestPath;
 use crate::policy::{
     Amount, Caller, CapabilitySets, CgroupPlace, Clamp, Date, Exception, Exec, Execution, Grant,
     Ids, Limits, Loosened, LsmLabels, NewPrivileges, OnExcess, Policy, Ports, Process, Root,
-    SeccompGrant, Template, Violation, Waiver, WriteExecute,
+    SeccompGrant, Template, Violation, Waiver, Watching, WriteExecute,
 };
+use crate::request::Openings;
 use oci_spec::runtime::{Linux, Spec};
 use std::fmt::Display;
 
@@ -300,6 +301,8 @@ fn nothing(bundle: &Bundle) -> Grant {
             requested: None,
             flags: Vec::new(),
             listener: None,
+            watching: Watching::Off,
+            routed: Vec::new(),
         },
         namespaces: Vec::new(),
         ids: Ids::Host,
@@ -309,10 +312,12 @@ fn nothing(bundle: &Bundle) -> Grant {
         devices: Vec::new(),
         device_rules: Vec::new(),
         limits: Limits::default(),
+        watch: Default::default(),
         cgroup: CgroupPlace::default(),
         sysctl: Vec::new(),
         net_devices: Vec::new(),
         ports: Ports::Declared(Vec::new()),
+        openings: Openings::default(),
         hostname: None,
         domainname: None,
         lsm: LsmLabels::default(),

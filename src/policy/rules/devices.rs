@@ -166,7 +166,7 @@ pub(super) fn access(case: &mut Case<'_>) {
         access: "rwm".into(),
     };
     case.grant.device_rules.insert(0, deny);
-    if case.grant.process.terminal.is_some() {
+    if case.grant.may_have_terminals() {
         case.grant.device_rules.extend(terminals());
     }
 }

@@ -65,7 +65,8 @@ const PAIRS: [(&str, &str); 5] = [
 ];
 const ENDINGS: [&str; 4] = ["PASSWORD", "PASSWD", "SECRET", "TOKEN"];
 
-fn is_secret(name: &str, value: &str) -> bool {
+/// Whether a variable looks like a secret.
+pub fn is_secret(name: &str, value: &str) -> bool {
     if value.contains("-----BEGIN") && value.contains("PRIVATE KEY") {
         return true;
     }

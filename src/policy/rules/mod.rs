@@ -22,6 +22,7 @@ mod mount_flags;
 mod mount_options;
 mod mounts;
 mod namespaces;
+mod openings;
 mod paths;
 mod ports;
 mod process;
@@ -36,8 +37,11 @@ mod template;
 mod translation;
 mod unsupported;
 mod volumes;
+mod watch;
 
+pub use env::is_secret as looks_secret;
 pub use mount_options::MOUNT_OPTIONS;
+pub use process::{is_login, is_supervisor};
 
 use super::{Decision, Policy};
 use crate::bundle::Bundle;
@@ -45,67 +49,78 @@ use crate::controls::ControlId::{self, *};
 use crate::host::Host;
 use case::{Case, Strictness};
 
-/// One rule: the controls it serves, and its function.
+/// One rule: the controls it serves, its name in the code, and its function.
 struct Rule {
-    #[allow(
-        dead_code,
-        reason = "read by the test that every enforced launch control has a rule"
-    )]
     controls: &'static [ControlId],
+    name: &'static str,
     apply: fn(&mut Case<'_>),
 }
 
-const fn rule(controls: &'static [ControlId], apply: fn(&mut Case<'_>)) -> Rule {
-    Rule { controls, apply }
+macro_rules! rule {
+    ($controls:expr, $($path:ident)::+) => {
+        Rule {
+            controls: $controls,
+            name: stringify!($($path)::+),
+            apply: $($path)::+,
+        }
+    };
+}
+
+/// The rules that decide about a control, by their names in this folder: "capabilities::sets".
+pub fn rules_of(control: ControlId) -> impl Iterator<Item = &'static str> {
+    let serves = move |rule: &&Rule| rule.controls.contains(&control);
+    RULES.iter().filter(serves).map(|rule| rule.name)
 }
 
 const RULES: &[Rule] = &[
-    rule(&[S8_4_14, S8_5_2, S8_4_3], template::choose),
-    rule(&[S8_2_1, S8_2_3], identity::operator),
-    rule(&[S8_1_4], strings::name),
-    rule(&[S8_1_4], strings::all),
-    rule(&[S8_5_1], unsupported::sections),
-    rule(&[S8_5_1], unsupported::fields),
-    rule(&[S8_1_3, S8_5_1], namespaces::kinds),
-    rule(&[S8_5_1], namespaces::ids),
-    rule(&[S8_5_1], identity::user),
-    rule(&[S8_5_3, S8_4_1, S8_4_7], process::program),
-    rule(&[S8_2_2], env::variables),
-    rule(&[S8_4_1], process::terminal),
-    rule(&[S8_1_3], process::descriptors),
-    rule(&[S8_4_1, S8_4_13], process::exec_verb),
-    rule(&[S8_3_7], process::privileges),
-    rule(&[S8_1_5, S8_4_4, S8_4_6], capabilities::sets),
-    rule(&[S8_4_7], root::readonly_and_private),
-    rule(&[S8_4_5, S8_4_7, S8_4_8], mounts::all),
-    rule(&[S8_4_7], paths::masked_and_readonly),
-    rule(&[S8_5_1], devices::nodes),
-    rule(&[S8_5_1], devices::access),
-    rule(&[S8_1_4], memory::limits),
-    rule(&[S8_1_4], limits::cpu),
-    rule(&[S8_1_4], limits::pids),
-    rule(&[S8_1_4], io::rates),
-    rule(&[S8_1_4], io::other),
-    rule(&[S8_1_4], cgroup::unified),
-    rule(&[S8_1_4], cgroup::place),
-    rule(&[S8_1_4, S8_4_13], rlimits::all),
-    rule(&[S8_1_4], rlimits::oom_score),
-    rule(&[S8_1_4], execution::scheduler),
-    rule(&[S8_1_4], execution::io_priority),
-    rule(&[S8_1_4], execution::affinity),
-    rule(&[S8_1_4], execution::personality),
-    rule(&[S8_1_4], execution::memory_policy),
-    rule(&[S8_1_3], clocks::offsets),
-    rule(&[S8_1_4, S8_4_8], seccomp::profile),
-    rule(&[S8_2_4, S8_5_4, S8_5_5], ports::tcp),
-    rule(&[S8_4_4], interfaces::moved),
-    rule(&[S8_5_1, S8_4_4], sysctl::all),
-    rule(&[S8_4_14], labels::lsm),
-    rule(&[S8_1_3], labels::host_names),
-    rule(&[S8_2_1], hooks::all),
-    rule(&[S8_2_1], annotations::all),
-    rule(&[S8_2_2], env::secrets),
-    rule(&[S8_1_1, S8_1_4], template::degraded),
+    rule!(&[S8_4_14, S8_5_2, S8_4_3], template::choose),
+    rule!(&[S8_2_1, S8_2_3], identity::operator),
+    rule!(&[S8_1_4], strings::name),
+    rule!(&[S8_1_4], strings::all),
+    rule!(&[S8_5_1], unsupported::sections),
+    rule!(&[S8_5_1], unsupported::fields),
+    rule!(&[S8_1_3, S8_5_1], namespaces::kinds),
+    rule!(&[S8_5_1], namespaces::ids),
+    rule!(&[S8_5_1], identity::user),
+    rule!(&[S8_5_3, S8_4_1, S8_4_7], process::program),
+    rule!(&[S8_2_2], env::variables),
+    rule!(&[S8_4_1], process::terminal),
+    rule!(&[S8_4_2, S8_4_13, S8_3_4, Osg3], watch::beside),
+    rule!(&[S8_1_3], process::descriptors),
+    rule!(&[S8_4_1, S8_4_13], process::exec_verb),
+    rule!(&[S8_3_7], process::privileges),
+    rule!(&[S8_1_5, S8_4_4, S8_4_6], capabilities::sets),
+    rule!(&[S8_4_7], root::readonly_and_private),
+    rule!(&[S8_4_5, S8_4_7, S8_4_8], mounts::all),
+    rule!(&[S8_4_7], paths::masked_and_readonly),
+    rule!(&[S8_5_1], devices::nodes),
+    rule!(&[S8_5_1], devices::access),
+    rule!(&[S8_1_4], memory::limits),
+    rule!(&[S8_1_4], limits::cpu),
+    rule!(&[S8_1_4], limits::pids),
+    rule!(&[S8_1_4], io::rates),
+    rule!(&[S8_1_4], io::other),
+    rule!(&[S8_1_4], cgroup::unified),
+    rule!(&[S8_1_4], cgroup::place),
+    rule!(&[S8_1_4, S8_4_13], rlimits::all),
+    rule!(&[S8_1_4], rlimits::oom_score),
+    rule!(&[S8_1_4], execution::scheduler),
+    rule!(&[S8_1_4], execution::io_priority),
+    rule!(&[S8_1_4], execution::affinity),
+    rule!(&[S8_1_4], execution::personality),
+    rule!(&[S8_1_4], execution::memory_policy),
+    rule!(&[S8_1_3], clocks::offsets),
+    rule!(&[S8_1_4, S8_4_8], seccomp::profile),
+    rule!(&[S8_2_4, S8_5_4, S8_1_3], openings::declared),
+    rule!(&[S8_2_4, S8_5_5], ports::tcp),
+    rule!(&[S8_4_4], interfaces::moved),
+    rule!(&[S8_5_1, S8_4_4], sysctl::all),
+    rule!(&[S8_4_14], labels::lsm),
+    rule!(&[S8_1_3], labels::host_names),
+    rule!(&[S8_2_1], hooks::all),
+    rule!(&[S8_2_1], annotations::all),
+    rule!(&[S8_2_2], env::secrets),
+    rule!(&[S8_1_1, S8_1_4], template::degraded),
 ];
 
 /// Whether the bundle may run on this host under this policy, and exactly with what rights.

@@ -1,6 +1,6 @@
 //! The options of one mount, read into a value; nothing is decided here.
 
-use crate::policy::{Amount, Atime, Propagation};
+use crate::policy::{Amount, Atime, Propagation, Writing};
 
 /// What the option strings of a mount say.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(super) struct MountOptions {
     pub propagation: Option<Propagation>,
     pub idmap: bool,
     pub copy_up: bool,
+    /// `sync`, `dirsync`, `lazytime`.
+    pub writing: Vec<Writing>,
     /// `remount`: what is mounted there already is meant.
     pub remount: bool,
     pub size: Option<Amount>,
@@ -153,14 +155,12 @@ fn flag(out: &mut MountOptions, option: &str) -> bool {
 
 /// What changes nothing: defaults by name, and file system options that the launcher fixes itself.
 fn behaviour(out: &mut MountOptions, option: &str) -> bool {
-    const DEFAULTS: [&str; 11] = [
+    const DEFAULTS: [&str; 9] = [
         "defaults",
-        "async",
         "nomand",
         "silent",
         "loud",
         "noiversion",
-        "nolazytime",
         "noswap",
         "newinstance",
         "",
@@ -169,17 +169,23 @@ fn behaviour(out: &mut MountOptions, option: &str) -> bool {
     if DEFAULTS.contains(&option) {
         return true;
     }
-    let why = match option {
-        "remount" => {
-            out.remount = true;
-            return true;
-        }
-        "sync" | "dirsync" | "lazytime" | "mand" | "iversion" => {
-            "is not set on mounts of a container"
+    let mut writes = |how: Writing, so: bool| {
+        out.writing.retain(|w| *w != how);
+        out.writing.extend(so.then_some(how));
+    };
+    match option {
+        "remount" => out.remount = true,
+        "sync" => writes(Writing::Sync, true),
+        "async" => writes(Writing::Sync, false),
+        "dirsync" => writes(Writing::DirSync, true),
+        "lazytime" => writes(Writing::LazyTime, true),
+        "nolazytime" => writes(Writing::LazyTime, false),
+        "mand" | "iversion" => {
+            let why = "nothing: the kernel sets it on no mount of a container";
+            out.idle.push((option.into(), why));
         }
         _ => return false,
-    };
-    out.idle.push((option.into(), why));
+    }
     true
 }
 

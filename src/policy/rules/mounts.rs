@@ -40,7 +40,7 @@ pub(super) fn all(case: &mut Case<'_>) {
     }
 }
 
-fn plain(target: GuestPath, source: MountSource, pointer: &str) -> Mount {
+pub(super) fn plain(target: GuestPath, source: MountSource, pointer: &str) -> Mount {
     Mount {
         target,
         source,
@@ -243,6 +243,20 @@ fn misplaced(
             "nothing: not a tmpfs",
         );
     }
+    if *source == MountSource::Dev && options.copy_up {
+        let place = format!("{pointer}/options");
+        let given = "nothing: the launcher makes all that is in /dev";
+        case.cut(ControlId::S8_4_7, &place, "tmpcopyup", given);
+    }
+    let new = matches!(source, MountSource::Tmpfs { .. });
+    for writing in options.writing.iter().filter(|_| !new) {
+        let given = match bind {
+            true => "as the file system of the source is mounted on the host",
+            false => "nothing: not a file system that is written to",
+        };
+        let place = format!("{pointer}/options");
+        case.cut(ControlId::S8_4_7, &place, writing.name(), given);
+    }
     if bind && (options.mode.is_some() || options.uid.is_some() || options.gid.is_some()) {
         let place = format!("{pointer}/options");
         case.cut(
@@ -264,9 +278,9 @@ fn misplaced(
     }
 }
 
-/// Only with a terminal.
+/// Only where a terminal may come, now or by `exec`.
 fn devpts(case: &mut Case<'_>, pointer: &str, options: &MountOptions) -> Option<MountSource> {
-    if case.grant.process.terminal.is_none() && !case.compat() {
+    if !case.grant.may_have_terminals() {
         case.cut(
             ControlId::S8_4_1,
             pointer,
@@ -281,9 +295,6 @@ fn devpts(case: &mut Case<'_>, pointer: &str, options: &MountOptions) -> Option<
 fn tmpfs(case: &mut Case<'_>, pointer: &str, options: &MountOptions) -> MountSource {
     let range = case.policy.ceilings.limits.tmpfs;
     let place = format!("{pointer}/options");
-    if options.copy_up {
-        case.cut(ControlId::S8_4_7, &place, "tmpcopyup", "an empty tmpfs");
-    }
     let size = match options.size {
         None => range.default,
         Some(asked) => case.bounded(&place, asked, range.max, |c| c.tmpfs),
@@ -300,5 +311,7 @@ fn tmpfs(case: &mut Case<'_>, pointer: &str, options: &MountOptions) -> MountSou
         mode: options.mode,
         uid: options.uid,
         gid: options.gid,
+        copy_up: options.copy_up,
+        writing: options.writing.clone(),
     }
 }

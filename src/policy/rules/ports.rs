@@ -3,15 +3,24 @@
 use super::case::Case;
 use crate::controls::ControlId;
 use crate::policy::{NamespaceKind, Ports};
+use crate::request::openings::Protocol;
 
 const ANNOTATION: &str = "org.cofferdam.expose";
 
-/// `--expose`, else the annotation, else none.
+/// `--expose`, else the annotation, else none; and what is published.
 pub(super) fn tcp(case: &mut Case<'_>) {
     let (pointer, mut ports) = match &case.bundle.extras.expose {
         Some(ports) => ("--expose".to_string(), ports.clone()),
         None => (format!("/annotations/{ANNOTATION}"), annotated(case)),
     };
+    let openings = case.grant.openings.clone();
+    let of = |protocol| {
+        openings
+            .publish
+            .iter()
+            .filter(move |p| p.protocol == protocol)
+    };
+    ports.extend(of(Protocol::Tcp).map(|p| p.inside));
     if ports.contains(&0) {
         case.refuse(
             ControlId::S8_2_4,
@@ -27,7 +36,15 @@ pub(super) fn tcp(case: &mut Case<'_>) {
         return;
     }
     let ceiling = case.policy.ceilings.max_ports as usize;
-    let count = ports.len();
+    let mut datagrams: Vec<u16> = of(Protocol::Udp).map(|p| p.inside).collect();
+    datagrams.sort_unstable();
+    datagrams.dedup();
+    let count = ports.len() + datagrams.len() + openings.listen.len();
+    let pointer = match (count > ports.len(), openings.publish.is_empty()) {
+        (_, false) => "--publish".to_string(),
+        (true, true) => "--listen".to_string(),
+        _ => pointer,
+    };
     let what = format!("{count} ports");
     if count > ceiling
         && !case.waived(&pointer, &what, |g| {
@@ -42,7 +59,7 @@ pub(super) fn tcp(case: &mut Case<'_>) {
             format!("declare at most {ceiling}, or get an exception with max_ports"),
         );
     }
-    low_ports(case, &ports);
+    low_ports(case, ports.iter().chain(&datagrams).min());
     case.grant.ports = Ports::Declared(ports);
 }
 
@@ -75,13 +92,13 @@ fn annotated(case: &mut Case<'_>) -> Vec<u16> {
 }
 
 /// A port below 1024 in a net namespace of one's own takes a kernel parameter there, not a capability.
-fn low_ports(case: &mut Case<'_>, ports: &[u16]) {
+fn low_ports(case: &mut Case<'_>, lowest: Option<&u16>) {
     let own = case
         .grant
         .namespaces
         .iter()
         .any(|n| n.kind == NamespaceKind::Network && n.join.is_none());
-    let Some(lowest) = ports.iter().find(|p| **p != 0) else {
+    let Some(lowest) = lowest.filter(|p| **p != 0) else {
         return;
     };
     if own && *lowest < 1024 {

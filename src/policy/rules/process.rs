@@ -5,7 +5,7 @@ use super::strings::shorten;
 use crate::bundle::DescriptorKind;
 use crate::controls::ControlId;
 use crate::paths::GuestPath;
-use crate::policy::{ExecVerb, NewPrivileges, Terminal};
+use crate::policy::{ExecVerb, Loosened, NewPrivileges, Terminal};
 
 /// Programs that make a container a machine (8.5.3), and those that let people log in (8.4.1).
 const SUPERVISORS: [&str; 24] = [
@@ -48,6 +48,16 @@ const LOGINS: [&str; 12] = [
     "agetty",
     "ttyd",
 ];
+
+/// Whether a program of this file name makes a machine of its container.
+pub fn is_supervisor(name: &str) -> bool {
+    SUPERVISORS.contains(&name)
+}
+
+/// Whether people log in by a program of this file name.
+pub fn is_login(name: &str) -> bool {
+    LOGINS.contains(&name)
+}
 
 /// argv and the working folder.
 pub(super) fn program(case: &mut Case<'_>) {
@@ -161,7 +171,10 @@ pub(super) fn terminal(case: &mut Case<'_>) {
         }
         return;
     }
-    if !case.waived("/process/terminal", "a terminal", |g| g.terminal) {
+    let joins = case.bundle.extras.joins;
+    let granted =
+        |g: &Loosened| g.terminal || joins && g.exec.is_some_and(|verb| verb == ExecVerb::Terminal);
+    if !case.waived("/process/terminal", "a terminal", granted) {
         case.refuse(
             ControlId::S8_4_1,
             "/process/terminal",

@@ -3,7 +3,7 @@
 use super::case::Case;
 use crate::controls::ControlId;
 use crate::paths::HostPath;
-use crate::policy::{FilterFlag, Listener};
+use crate::policy::{FilterFlag, Listener, Watching};
 use crate::seccomp::{self, Arch, Profile};
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag};
 
@@ -19,6 +19,9 @@ pub(super) fn profile(case: &mut Case<'_>) {
                 case.grant.seccomp.groups.push(group.clone());
             }
         }
+    }
+    if case.grant.watch.logs.is_some() || case.bundle.extras.events {
+        case.grant.seccomp.watching = Watching::On;
     }
     let Some(asked) = case.linux().and_then(|l| l.seccomp().as_ref()) else {
         return;

@@ -1,0 +1,111 @@
+//! What is started beside the container: a monitor, only where the plan has something for it to do. Pure.
+
+use super::seccomp::SeccompPlan;
+use super::{Line, PlanError};
+use crate::controls::ControlId;
+use crate::policy::Grant;
+pub use crate::policy::{
+    Copying, Lifetime, LogNeed, Logs, MonitorDeath, Sync, Target, Watch, WhenFull,
+};
+use serde::{Deserialize, Serialize};
+
+/// What the monitor does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MonitorPlan {
+    /// Logs and lifetime.
+    #[serde(flatten)]
+    pub watch: Watch,
+    /// Whether refused system calls are answered and told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denials: Option<Denials>,
+}
+
+/// The watcher's part.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denials {
+    /// Calls that it hands on to another worker.
+    pub routed: Vec<String>,
+}
+
+pub(super) fn plan(grant: &Grant, seccomp: &SeccompPlan) -> Result<Option<MonitorPlan>, PlanError> {
+    let plan = MonitorPlan {
+        watch: grant.watch.clone(),
+        // Where calls are carried out for the program, whoever does that has the one listener.
+        denials: seccomp
+            .watch
+            .as_ref()
+            .filter(|w| w.routed.is_empty())
+            .map(|w| Denials {
+                routed: w.routed.clone(),
+            }),
+    };
+    Ok((plan != MonitorPlan::default()).then_some(plan))
+}
+
+impl MonitorPlan {
+    /// Whether the service must not outlive the monitor.
+    pub fn is_vital(&self) -> bool {
+        let logs = self.watch.logs.as_ref();
+        logs.is_some_and(|l| l.on_monitor_death == MonitorDeath::End)
+    }
+
+    /// Whether output also goes where it would go without a monitor.
+    pub fn copies(&self) -> bool {
+        let logs = self.watch.logs.as_ref();
+        logs.is_some_and(|l| l.copy == Copying::Tee)
+    }
+
+    pub(super) fn lines(&self, name: &str) -> Vec<Line> {
+        let mut out = Vec::new();
+        if let Some(logs) = &self.watch.logs {
+            let full = match logs.when_full {
+                WhenFull::Block => "then the service waits",
+                WhenFull::DropNew => "then new output is dropped and counted",
+                WhenFull::DropOld => "then the oldest is dropped and counted",
+            };
+            let quota = crate::policy::Amount(logs.quota);
+            let copy = match logs.copy {
+                Copying::Tee => "; a copy to the caller",
+                Copying::None => "",
+            };
+            out.push(Line::new(
+                "logs",
+                format!(
+                    "kept in {}/{name}, at most {quota}, {full}{copy}",
+                    logs.spool
+                ),
+                &[ControlId::S8_4_2, ControlId::S8_4_13, ControlId::S8_3_4],
+            ));
+            if !logs.targets.is_empty() {
+                let names: Vec<&str> = logs.targets.iter().map(|t| t.name.as_str()).collect();
+                out.push(Line::new(
+                    "collectors",
+                    names.join(" "),
+                    &[ControlId::S8_3_4, ControlId::Osg3],
+                ));
+            }
+            if self.is_vital() {
+                out.push(Line::new(
+                    "monitor",
+                    "the service ends with it: nothing runs unlogged",
+                    &[ControlId::S8_4_2],
+                ));
+            }
+        }
+        if self.denials.is_some() || self.watch.logs.is_some() {
+            out.push(Line::new(
+                "not told",
+                "accesses that landlock refuses: the kernel tells them (Linux 6.15) in the host's audit records alone, which are the host's auditd's to read",
+                &[ControlId::S8_3_4],
+            ));
+        }
+        if let Some(life) = self.watch.lifetime {
+            out.push(Line::new(
+                "lifetime",
+                format!("TERM after {} s, KILL {} s later", life.seconds, life.grace),
+                &[ControlId::Osg3],
+            ));
+        }
+        out
+    }
+}
