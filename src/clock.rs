@@ -24,8 +24,68 @@ pub fn rfc3339(seconds: u64, nanoseconds: u32) -> String {
     )
 }
 
+/// Seconds since 1970 and microseconds of a time as [`rfc3339`] writes it; `None` for any other text.
+pub fn seconds(text: &str) -> Option<(u64, u64)> {
+    let bytes = text.as_bytes();
+    let shape = b"0000-00-00T00:00:00.000000Z";
+    let same = |(b, s): (&u8, &u8)| {
+        if *s == b'0' {
+            b.is_ascii_digit()
+        } else {
+            b == s
+        }
+    };
+    if bytes.len() != shape.len() || !bytes.iter().zip(shape).all(same) {
+        return None;
+    }
+    let number = |at: std::ops::Range<usize>| text[at].parse::<u64>().ok();
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (h, m, s) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    if year < 1970
+        || !(1..=12).contains(&month)
+        || !(1..=31).contains(&day)
+        || h > 23
+        || m > 59
+        || s > 60
+    {
+        return None;
+    }
+    // Years that begin in March: the day that leap years add comes last.
+    let (y, shifted) = match month {
+        1 | 2 => (year - 1, month + 9),
+        _ => (year, month - 3),
+    };
+    let days = y * 365 + y / 4 - y / 100 + y / 400 + (153 * shifted + 2) / 5 + day - 1 - 719_468;
+    Some((days * 86_400 + h * 3600 + m * 60 + s, number(20..26)?))
+}
+
+/// UTC now as RFC 3339 with microseconds.
+pub fn now() -> String {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    rfc3339(since.as_secs(), since.subsec_nanos())
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn there_and_back() {
+        for at in (0..4_000_000_000).step_by(7_919_333) {
+            assert_eq!(super::seconds(&super::rfc3339(at, 5_000)), Some((at, 5)));
+        }
+        for bad in [
+            "",
+            "2026",
+            "2026-13-01T00:00:00.000000Z",
+            "1969-01-01T00:00:00.000000Z",
+            "2026-01-01 00:00:00.000000Z",
+            "éé26-01-01T00:00:00.00000Z",
+        ] {
+            assert_eq!(super::seconds(bad), None, "{bad}");
+        }
+    }
+
     #[test]
     fn dates() {
         assert_eq!(super::rfc3339(0, 0), "1970-01-01T00:00:00.000000Z");

@@ -24,6 +24,8 @@ pub struct Host {
     pub kernel: (u32, u32),
     /// Landlock ABI, 0 when the kernel has none.
     pub landlock_abi: u32,
+    /// System calls that a launch needs and the kernel does not answer (ENOSYS).
+    pub missing_calls: Vec<&'static str>,
     /// Real privilege or an ordinary user's.
     pub privilege: Privilege,
     /// The caller.

@@ -20,14 +20,23 @@
 //! ```
 //!
 //! # Where things are
-//! Arrows point down only: `main` > [`cli`], [`report`] > [`container`] > [`verify`] > [`sandbox`] > [`plan`] >
+//! Arrows point down only: `main` > [`cli`], [`report`] > [`container`] > [`ports`], [`verify`] > [`sandbox`] > [`plan`] >
 //! [`survey`] > [`policy`] > [`bundle`], [`host`], [`request`], [`site`], [`controls`] > [`paths`], [`sys`].
+//! [`monitor`] is what stands beside a container while it runs, only where the plan asks for it: a process that starts
+//! jailed [`worker`]s again when they die. [`logs`] holds the spool that output goes to, and what reads it.
+//! [`events`] is what launcher, monitor and workers tell: everybody may send, nobody waits. Its watcher answers the calls
+//! that a watched filter refuses, with the errno that the unwatched one gives.
 //! [`cgroup`] and [`seccomp`] stand beside: the first carries out its part of the plan (over [`dbus`] where systemd
 //! makes the cgroups), the second is pure and shared with the build script. [`sys`] alone has unsafe code, one system call a function.
 //!
+//! [`audit`] stands at the top, above [`container`]: it looks at what runs, whoever started it, and changes nothing;
+//! `audit::inside` launches containers of its own, whose program is `audit::tester` and tries what `audit::probes` lists.
+//! `audit::observe` reads running containers from outside, `audit::host` the machine, `audit::config` asks
+//! `policy::decide` about a request that does not run; `audit::formats` prints the one model in every form.
+//!
 //! # Where a new control goes
 //! Its id in [`controls`], its ceiling in `policy/ceilings.rs`, its rule in `policy/rules`, its struct in [`plan`],
-//! its deed in [`sandbox`] (a line of `child.rs`'s recipe), its read-back in [`verify`], its attack in `tests/attack`.
+//! its deed in [`sandbox`] (a line of `child.rs`'s recipe), its read-back in [`verify`], its attack in [`audit::probes`].
 //!
 //! # Decisions that are not obvious
 //! - The mounts that need the host's rights (id-mapped trees, device nodes, `noswap`) are made by the launcher as
@@ -44,6 +53,7 @@
 //!   thread-group lock, up to 15 ms.
 #![deny(unsafe_code)]
 
+pub mod audit;
 pub mod bundle;
 pub mod cgroup;
 pub mod cli;
@@ -52,12 +62,16 @@ pub mod container;
 pub mod controls;
 pub mod dbus;
 pub mod digest;
+pub mod events;
 pub mod host;
 pub mod install;
+pub mod logs;
+pub mod monitor;
 pub mod outcome;
 pub mod paths;
 pub mod plan;
 pub mod policy;
+pub mod ports;
 pub mod report;
 pub mod request;
 pub mod sample;
@@ -67,3 +81,4 @@ pub mod site;
 pub mod survey;
 pub mod sys;
 pub mod verify;
+pub mod worker;

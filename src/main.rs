@@ -15,8 +15,14 @@ fn main() -> std::process::ExitCode {
     let name = words
         .first()
         .map(|w| w.rsplit('/').next().unwrap_or_default());
+    if name == Some(cofferdam::monitor::NAME) {
+        std::process::exit(cofferdam::monitor::main());
+    }
     if name == Some(cofferdam::sample::NAME) {
         std::process::exit(cofferdam::sample::main(&words[1..]));
+    }
+    if name == Some(cofferdam::audit::tester::NAME) {
+        std::process::exit(cofferdam::audit::tester::main(&words[1..]));
     }
     std::process::ExitCode::from(cofferdam::cli::main(words))
 }

@@ -4,6 +4,8 @@ use serde::Serialize;
 
 /// The launcher itself failed or refused.
 pub const FAILED: u8 = 125;
+/// The program had lived as long as policy lets it (`[lifetime]`): to be started again, whatever its own code was.
+pub const LIFETIME: u8 = 124;
 /// The program can't be executed.
 pub const NOT_EXECUTABLE: u8 = 126;
 /// The program was not found.

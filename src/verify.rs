@@ -166,10 +166,11 @@ impl Checker<'_> {
             NewPrivileges::Possible => "0",
         };
         out.same(ControlId::S8_3_7, "NoNewPrivs", mark, field("NoNewPrivs"));
-        let filters = self.plan.seccomp.filters.len();
-        let mode = if filters == 0 { "0" } else { "2" };
-        out.same(ControlId::S8_1_4, "Seccomp", mode, field("Seccomp"));
+        let mut filters = self.plan.seccomp.filters.len();
         if fields.contains_key("Seccomp_filters") {
+            if field("Seccomp_filters") != filters.to_string() {
+                filters += inherited_filters()?;
+            }
             let want = filters.to_string();
             out.same(
                 ControlId::S8_1_4,
@@ -178,6 +179,8 @@ impl Checker<'_> {
                 field("Seccomp_filters"),
             );
         }
+        let mode = if filters == 0 { "0" } else { "2" };
+        out.same(ControlId::S8_1_4, "Seccomp", mode, field("Seccomp"));
         // What the launcher blocks or ignores would outlive the exec: a service that can't be told to end.
         for mask in ["SigBlk", "SigIgn"] {
             out.same(ControlId::S8_4_13, mask, "0000000000000000", field(mask));
@@ -356,6 +359,20 @@ impl Verification {
             });
         }
     }
+}
+
+/// Filters of the launcher's own, which all that it starts has too: a unit's SystemCallFilter=, a container around it.
+/// They take rights away and give none.
+fn inherited_filters() -> Result<usize, VerifyError> {
+    let path = "/proc/self/status";
+    let text = read_kernel_file(path).map_err(|why| VerifyError::Read {
+        path: path.into(),
+        why,
+    })?;
+    let count = text
+        .lines()
+        .find_map(|l| l.strip_prefix("Seccomp_filters:"));
+    Ok(count.and_then(|n| n.trim().parse().ok()).unwrap_or(0))
 }
 
 fn inode(path: &str) -> Result<String, VerifyError> {

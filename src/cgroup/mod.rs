@@ -20,7 +20,7 @@ mod v1;
 mod v2;
 
 pub use error::CgroupError;
-pub use oom::{OomKills, OomWatch};
+pub use oom::{LimitFiles, OomKills, OomWatch};
 pub use record::{CgroupRecord, MadeDir, RecordedDir, ScopeRecord};
 
 use crate::controls::ControlId;

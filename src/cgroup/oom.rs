@@ -1,6 +1,6 @@
 //! Being told when a container runs out of memory: an eventfd on v1, inotify on v2.
 
-use super::{Cgroup, CgroupError, value_of};
+use super::{Cgroup, CgroupError, Member, value_of};
 use crate::plan::limits::CgroupVersion;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
@@ -16,6 +16,22 @@ pub enum OomWatch {
     V1(EventFd, OwnedFd),
     /// v2: memory.events has changed; whether by an OOM, the count tells.
     V2(Inotify, u64),
+}
+
+/// Open files that tell of limits, to be read and waited for by somebody outside of the launcher.
+#[derive(Debug, Default)]
+pub struct LimitFiles {
+    /// v1: an eventfd that counts how often memory ran out.
+    pub oom: Option<OwnedFd>,
+    /// Holds the number of kills for want of memory; on v2 poll tells changes.
+    pub kills: Option<OwnedFd>,
+    /// v2: holds how often the limit of memory was met; poll tells changes. (v1 has no such count: recent kernels no
+    /// longer keep memory.failcnt.)
+    pub memory: Option<OwnedFd>,
+    /// The same for threads and processes; on v2 poll tells changes.
+    pub pids: Option<OwnedFd>,
+    /// Whether poll tells changes of that one.
+    pub pids_tell: bool,
 }
 
 impl Cgroup {
@@ -49,6 +65,39 @@ impl Cgroup {
                 Ok(Some(OomWatch::V2(notify, self.oom_count())))
             }
         }
+    }
+
+    /// What somebody outside needs to be told of limits that are met. Best effort: a file that isn't there tells nothing.
+    pub fn limit_files(&self) -> LimitFiles {
+        let open = |member: &Member, file: &str| {
+            let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+            openat(member.dir.fd(), file, flags, Mode::empty()).ok()
+        };
+        let pids = self.with("pids");
+        let mut files = LimitFiles {
+            pids: pids.and_then(|m| open(m, "pids.events")),
+            pids_tell: pids.is_some_and(|m| m.place.version == CgroupVersion::V2),
+            ..LimitFiles::default()
+        };
+        let Some(member) = self.with("memory") else {
+            return files;
+        };
+        if member.place.version == CgroupVersion::V2 {
+            files.kills = open(member, "memory.events");
+            files.memory = open(member, "memory.events");
+        } else if let Ok(Some(OomWatch::V1(event, control))) = self.watch_oom() {
+            files.oom = Some(event.into());
+            files.kills = Some(control);
+        }
+        files
+    }
+
+    /// How often the limit of threads and processes was met.
+    pub fn pids_met(&self) -> u64 {
+        let text = self
+            .with("pids")
+            .and_then(|m| m.dir.read("pids.events").ok());
+        text.and_then(|t| value_of(&t, "max")).unwrap_or(0)
     }
 
     /// v2: how often the limit could not be kept by reclaiming.

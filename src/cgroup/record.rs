@@ -56,18 +56,34 @@ impl CgroupRecord {
     /// yet, so nothing is killed on its account, and `remove` takes only what is empty. Exchange it for
     /// [`Cgroup::record`] before the child is made. (Cgroups above the container's own are not covered.)
     pub fn planned(plan: &LimitPlan) -> Self {
-        let empty = |d: &CgroupDir| MadeDir {
-            mount: d.mount.clone(),
-            version: d.version,
-            path: d.path.clone(),
-        };
         // A scope that has lost its process is removed by systemd.
         let ours = plan.dirs.iter().filter(|_| plan.scope.is_none());
         Self {
             dirs: Vec::new(),
-            parents: ours.map(empty).collect(),
+            parents: ours.map(MadeDir::of).collect(),
             freezer: None,
             scope: None,
+        }
+    }
+
+    /// Before [`Cgroup::extend`]: the same with what it is about to make; nothing where it makes nothing.
+    pub fn extended(&self, plan: &LimitPlan) -> Option<Self> {
+        let is_there = |place: &CgroupDir| self.dirs.iter().any(|d| d.place.mount == place.mount);
+        let missing: Vec<_> = plan.dirs.iter().filter(|p| !is_there(p)).collect();
+        (!missing.is_empty()).then(|| {
+            let mut more = self.clone();
+            more.parents.extend(missing.into_iter().map(MadeDir::of));
+            more
+        })
+    }
+}
+
+impl MadeDir {
+    fn of(place: &CgroupDir) -> Self {
+        Self {
+            mount: place.mount.clone(),
+            version: place.version,
+            path: place.path.clone(),
         }
     }
 }

@@ -45,10 +45,20 @@ pub(super) fn gather(cgroup: &mut Cgroup) -> Result<(), CgroupError> {
 }
 
 /// Every process into every v1 cgroup of the container (one that was made later is empty at first).
-pub(super) fn fill(cgroup: &Cgroup) -> Result<(), CgroupError> {
-    let v1 = |m: &&Member| m.place.version == CgroupVersion::V1;
-    let mut members = cgroup.members.iter().filter(v1);
+pub(super) fn fill(cgroup: &mut Cgroup) -> Result<(), CgroupError> {
+    // An update that was killed may have left a cpuset that it had made and not filled: nobody could enter it.
+    let sets = cgroup.members.iter().map(|m| m.place.clone());
+    let sets = sets.filter(|p| is_v1(p) && p.controllers.iter().any(|c| c == "cpuset"));
+    for place in sets.collect::<Vec<_>>() {
+        inherit(cgroup, &place, "cpuset.cpus")?;
+        inherit(cgroup, &place, "cpuset.mems")?;
+    }
+    let mut members = cgroup.members.iter().filter(|m| is_v1(&m.place));
     members.try_for_each(|member| move_in(cgroup, member))
+}
+
+fn is_v1(place: &CgroupDir) -> bool {
+    place.version == CgroupVersion::V1
 }
 
 /// Who forks meanwhile does it in either cgroup: go round until nobody is left outside.

@@ -5,9 +5,10 @@ mod process;
 use super::Global;
 use super::launch::store;
 use crate::bundle::Bundle;
-use crate::container::{ContainerError, Joining, Manner, Paused};
+use crate::container::{ContainerError, Joining, Manner, Paused, Receiver};
 use crate::controls::ControlId;
 use crate::host::{Host, Privilege};
+use crate::plan::calls::all_there;
 use crate::plan::joined::{Stay, joined};
 use crate::plan::{Plan, PlanError};
 use crate::policy::{self, Clamp, Date, Decision, ExecVerb, Grant, Policy, Template};
@@ -94,12 +95,34 @@ pub(super) fn exec(global: &Global, args: &ExecArgs) -> Result<u8, Failure> {
         true => Stay::Detached,
         false => Stay::Foreground,
     };
+    let terminal = process.terminal() == Some(true);
     let plan = plan(&joining, &host, &policy, &whole, process, stay)?;
     let manner = Manner {
         stay,
         pid_file: args.pid_file.as_deref(),
+        console: console(args, terminal)?,
     };
     joining.exec(&plan, &host, &manner).map_err(failed)
+}
+
+/// Who takes the terminal: an engine where it leaves the process alone, nobody but the caller where it waits.
+fn console(args: &ExecArgs, terminal: bool) -> Result<Option<Receiver>, Failure> {
+    let what = match (terminal, args.detach, &args.console_socket) {
+        (true, true, Some(path)) => {
+            return Receiver::console(path)
+                .map(Some)
+                .map_err(|e| Failure::exec(e.to_string()));
+        }
+        (_, _, None) if !(terminal && args.detach) => return Ok(None),
+        (true, true, _) => {
+            "a terminal with --detach and without --console-socket: name the unix socket that takes it"
+        }
+        (true, false, _) => {
+            "--console-socket without --detach: the terminal is shown on the caller's own"
+        }
+        (false, ..) => "--console-socket without process.terminal: nothing would be sent to it",
+    };
+    Err(Failure::exec(what))
 }
 
 /// As engines match it: where the container stands, alone; everything else in front of its cause.
@@ -186,16 +209,14 @@ fn plan(
     let args = process.args().clone().unwrap_or_default();
     let mut bundle = joining.saved.bundle.clone();
     bundle.spec.set_process(Some(process));
+    bundle.extras.joins = true;
     if terminal && whole.exec_verb != Some(ExecVerb::Terminal) {
         let why = "SS-011/8.4.1: exec with a terminal is a remote login; leave the terminal out (no -t), or get an exception for SS-011/8.4.1 with exec = \"terminal\"";
         return refuse(joining, host, &args, why.into());
     }
     let mut grant = decide(joining, host, policy, &bundle)?;
-    if terminal {
-        let why = "SS-011/8.4.1: exec with a terminal is not supported yet, with or without an exception; leave it out (no -t)";
-        return refuse(joining, host, &args, why.into());
-    }
     no_more_than(&mut grant, whole);
+    all_there(host).map_err(|e| Failure::exec(Failure::from_plan(e).text()))?;
     let root = joining.root().map_err(failed)?;
     let program = survey::program_in(root, &grant)
         .map_err(|e| Failure::exec(Failure::from_plan(PlanError::Program(e)).text()))?;

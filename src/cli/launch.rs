@@ -1,17 +1,21 @@
-//! `run`, `plan` and `policy check`: request → bundle → decision → plan, and then the deed.
+//! `run` and `plan`: request → bundle → decision → plan, and then the deed.
 
-use super::{Global, LaunchArgs, PlanArgs, ReportArgs, RunArgs};
+use super::{Global, LaunchArgs, PlanArgs, RunArgs};
 use crate::bundle::{Bundle, Extras};
-use crate::container::{self, Context, Identity, RecordTarget, RefusalRecord, StopTimeout, Store};
+use crate::container::{
+    self, Context, Identity, RecordTarget, RefusalRecord, Resolver, StopTimeout, Store,
+};
+use crate::events::{About, Reason, Sender, Stage, What};
 use crate::host::Host;
 use crate::paths::HostPath;
 use crate::plan::Plan;
-use crate::policy::{self, Caller, CheckReport, Decision, Migration, Policy, Violation};
+use crate::policy::{self, Caller, Decision, Policy, Violation};
+use crate::ports::{self, Held, inherit};
 use crate::report::{self, Failure, Sink};
 use crate::request::{RunRequest, Source};
 use crate::site::{self, Owner};
 use crate::survey::Survey;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Everything up to the plan, without a side effect.
 pub(super) struct Planned {
@@ -26,13 +30,17 @@ pub(super) fn store(global: &Global) -> Store {
     Store::at(global.root.clone().unwrap_or_else(Store::default_root))
 }
 
-fn absolute(path: &Path) -> Result<HostPath, Failure> {
+pub(super) fn absolute(path: &Path) -> Result<HostPath, Failure> {
     std::path::absolute(path)
         .map(HostPath::trusted)
         .map_err(|e| Failure::new(format!("{}: {e}", path.display())))
 }
 
-fn request(args: LaunchArgs, name: String, words: Vec<String>) -> Result<RunRequest, Failure> {
+pub(super) fn request(
+    args: LaunchArgs,
+    name: String,
+    words: Vec<String>,
+) -> Result<RunRequest, Failure> {
     let source = match (&args.rootfs, &args.bundle) {
         (Some(dir), _) => Source::Rootfs(absolute(dir)?),
         (None, Some(dir)) => Source::Bundle(absolute(dir)?),
@@ -57,6 +65,7 @@ fn request(args: LaunchArgs, name: String, words: Vec<String>) -> Result<RunRequ
         env: args.env,
         secrets: args.secret,
         expose,
+        openings: args.openings.into(),
         workdir: args.workdir,
         memory: args.memory,
         cpus: args.cpus,
@@ -84,6 +93,17 @@ pub(super) fn plan_bundle(
     bundle: Bundle,
     purpose: Purpose,
 ) -> Result<Planned, Failure> {
+    let nobody = Sender::nowhere(About::launch_of(&bundle.name));
+    plan_told(global, bundle, purpose, &nobody)
+}
+
+/// The same, and a refusal is told.
+fn plan_told(
+    global: &Global,
+    bundle: Bundle,
+    purpose: Purpose,
+    events: &Sender,
+) -> Result<Planned, Failure> {
     let requested = container::now();
     let policy =
         site::load(global.policy.as_deref(), policy_owner()).map_err(Failure::from_error)?;
@@ -92,6 +112,10 @@ pub(super) fn plan_bundle(
     let grant = match policy::decide(&bundle, &policy, &host) {
         Decision::Granted(grant) => grant,
         Decision::Refused(violations) => {
+            events.send(What::Refused {
+                stage: Stage::Policy,
+                reasons: violations.iter().map(Reason::from).collect(),
+            });
             if let (Purpose::Launch, Some(file)) = (purpose, &policy.ceilings.records) {
                 refusal(&bundle, &policy, &host, &violations, requested)
                     .write(&RecordTarget::Site(file.into()))
@@ -100,6 +124,7 @@ pub(super) fn plan_bundle(
             return Err(Failure::refused(&bundle, &violations));
         }
     };
+    crate::plan::calls::all_there(&host).map_err(Failure::from_plan)?;
     let survey = Survey::take(&grant).map_err(|(path, errno)| {
         Failure::new(format!("can't open the root {path}: {}", errno.desc()))
     })?;
@@ -139,23 +164,48 @@ fn refusal<'a>(
     }
 }
 
+/// The file that a network's name servers will be written to; gone when the launch is over.
+fn resolver(global: &Global, args: &LaunchArgs, name: &str) -> Result<Option<Resolver>, Failure> {
+    if !args.openings.networked() {
+        return Ok(None);
+    }
+    let made = Resolver::make(store(global).root(), name);
+    made.map(Some)
+        .map_err(|why| Failure::new(format!("--network: {why}")))
+}
+
 /// `run`.
 pub(super) fn run(global: &Global, args: RunArgs, sink: &Sink) -> Result<u8, Failure> {
     let mut words = args.args;
     if args.once {
         words.insert(0, "--once".into());
     }
-    let request = request(args.launch, args.name, words)?;
+    inherit::reserve(args.launch.openings.descriptors())
+        .map_err(|why| Failure::new(format!("keep descriptors for --listen: {why}")))?;
+    let resolver = resolver(global, &args.launch, &args.name)?;
+    let mut request = request(args.launch, args.name, words)?;
+    request.openings.resolver = resolver.as_ref().map(|r| r.path.clone());
     let shown = match &request.source {
         Source::Bundle(dir) => dir.to_string(),
         _ => String::new(),
     };
     let mut bundle = Bundle::standalone(&request).map_err(Failure::from_error)?;
     bundle.extras.systemd_cgroup = global.systemd_cgroup;
-    let planned = plan_bundle(global, bundle, Purpose::Launch)?;
+    let mut events = Sender::nowhere(About::launch_of(&bundle.name));
+    if let Some(to) = args.events.as_deref().map(RecordTarget::parse) {
+        bundle.extras.events = true;
+        events = events.and_lines(to.open("events").map_err(Failure::from_container)?);
+    }
+    let planned = plan_told(global, bundle, Purpose::Launch, &events)?;
     let mut context = context(&planned, shown, args.record.as_deref());
+    context.events = events;
+    context.resolver = request.openings.resolver.clone();
+    context.links = ports::folder::beside(store(global).root());
     context.stop_timeout = args.stop_timeout;
     report::warnings(&planned.plan);
+    let held = Held::open(&planned.plan.openings).map_err(Failure::from_error)?;
+    held.reachable().iter().for_each(|line| report::say(line));
+    context.held.replace(held);
     let ended = container::run(&planned.plan, &context, &store(global));
     context.warnings.take().iter().for_each(|w| sink.warn(w));
     let ended = ended.map_err(Failure::from_container)?;
@@ -174,6 +224,7 @@ pub(super) fn context<'a>(
     record: Option<&str>,
 ) -> Context<'a> {
     Context {
+        events: Sender::nowhere(About::launch_of(&planned.plan.name)),
         host: &planned.host,
         bundle_digest: &planned.bundle.digest,
         policy_digest: &planned.policy.digest,
@@ -202,6 +253,11 @@ pub(super) fn context<'a>(
         requested: planned.requested.clone(),
         stop_timeout: StopTimeout::default(),
         warnings: Default::default(),
+        held: Default::default(),
+        keeper: Default::default(),
+        links: Default::default(),
+        network: Default::default(),
+        resolver: None,
         saved: container::Saved::of(
             &planned.bundle,
             &planned.policy,
@@ -212,7 +268,7 @@ pub(super) fn context<'a>(
 }
 
 /// For root only root's files count; an ordinary user launches with his own rights, so his files do too.
-fn policy_owner() -> Owner {
+pub(super) fn policy_owner() -> Owner {
     match nix::unistd::geteuid() {
         uid if uid.is_root() => Owner::Root,
         uid => Owner::RootOr(uid.as_raw()),
@@ -221,68 +277,21 @@ fn policy_owner() -> Owner {
 
 /// `plan`.
 pub(super) fn plan(global: &Global, args: PlanArgs) -> Result<u8, Failure> {
+    let resolver = resolver(global, &args.launch, &args.name)?;
     let bundle = match (&args.launch.bundle, args.engine) {
         (Some(dir), true) => {
             let dir = absolute(dir)?;
             Bundle::load(&dir, &args.name, Caller::Engine, Extras::default())
         }
-        _ => Bundle::standalone(&request(args.launch, args.name, args.args)?),
+        _ => {
+            let mut request = request(args.launch, args.name, args.args)?;
+            request.openings.resolver = resolver.as_ref().map(|r| r.path.clone());
+            Bundle::standalone(&request)
+        }
     };
     let mut bundle = bundle.map_err(Failure::from_error)?;
     bundle.extras.systemd_cgroup = global.systemd_cgroup;
     let planned = plan_bundle(global, bundle, Purpose::Show)?;
     report::plan(&planned.plan, args.json);
     Ok(0)
-}
-
-/// `policy check`.
-pub(super) fn policy_check(global: &Global, json: bool) -> Result<u8, Failure> {
-    let (site, files) =
-        site::read(global.policy.as_deref(), policy_owner()).map_err(Failure::from_error)?;
-    let loaded = Policy::layered(site.as_ref(), &files);
-    let check = CheckReport::new(&loaded, seconds_now());
-    report::policy(&check, json);
-    Ok(if check.is_valid() { 0 } else { 1 })
-}
-
-/// `policy report`.
-pub(super) fn policy_report(global: &Global, args: &ReportArgs) -> Result<u8, Failure> {
-    let said = match &args.records {
-        Some(path) => path.clone(),
-        None => site::load(global.policy.as_deref(), policy_owner())
-            .map_err(Failure::from_error)?
-            .ceilings
-            .records
-            .map(PathBuf::from)
-            .ok_or_else(|| {
-                Failure::new(
-                    "the policy keeps no records: write records = \"/var/log/cofferdam/launches.jsonl\" into it, or name a file with --records",
-                )
-            })?,
-    };
-    let text = std::fs::read_to_string(&said).map_err(|why| {
-        Failure::new(format!(
-            "can't read the records in {}: {why}",
-            said.display()
-        ))
-    })?;
-    let migration = Migration::of_lines(text.lines());
-    if args.exceptions {
-        report::line(
-            migration
-                .exceptions(policy::Date::of_seconds(seconds_now()))
-                .trim_end(),
-        );
-    } else if args.json {
-        report::print_json(&migration);
-    } else {
-        report::line(migration.to_string().trim_end());
-    }
-    Ok(0)
-}
-
-fn seconds_now() -> u64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs())
 }

@@ -1,14 +1,27 @@
 //! The command line: one file a verb. argv in, the report's exit code out; decides nothing itself.
 
+mod attack;
+mod audit;
+mod check;
 mod checkpoint;
+mod collectors;
+mod controls;
 mod events;
 mod exec;
+mod explain;
 mod generate;
 mod install;
 mod later;
 mod launch;
+mod logger;
+mod logs;
+mod observe;
 mod oci;
+mod openings;
+mod output;
+mod policy;
 mod ps;
+mod said;
 mod update;
 
 use crate::container::StopTimeout;
@@ -85,6 +98,16 @@ pub enum Verb {
     Exec(Later<exec::ExecArgs>),
     /// Tell a container's figures, and when its memory runs out
     Events(Later<events::EventsArgs>),
+    /// Say what of a container was refused, why, and what would let it pass
+    Explain(Later<explain::ExplainArgs>),
+    /// Show what a container said; its log's status; whether it is as it was written
+    Logs(Later<logs::LogsArgs>),
+    /// Keep output as containerd's binary:// logger
+    #[command(hide = true)]
+    Logger {
+        /// containerd makes two words of each part of the URI: the second one is empty
+        rest: Vec<String>,
+    },
     /// Change the limits of a container
     Update(Later<update::UpdateArgs>),
     /// Not supported
@@ -97,9 +120,22 @@ pub enum Verb {
     Spec(Later<SpecArgs>),
     /// Say what this runtime supports (runtime-spec features)
     Features,
+    /// Say, control by control and with evidence, whether containers are hardened: one that is attacked, or running ones
+    Audit(Later<audit::AuditArgs>),
+    /// Check the host, a bundle or a config.json against the policy, without launching anything
+    #[command(subcommand)]
+    Check(check::CheckVerb),
+    /// List the controls: the text, what is done about each, the code that does it
+    Controls(Later<controls::ControlsArgs>),
+    /// Print the catalogue, cofferdam as a component, or the exceptions, in OSCAL
+    #[command(subcommand)]
+    Oscal(controls::OscalVerb),
     /// Look at the site's policy and exceptions
     #[command(subcommand)]
     Policy(PolicyVerb),
+    /// Look after the policy's collectors
+    #[command(subcommand)]
+    Collectors(collectors::CollectorsVerb),
     /// Put this program into an engine's configuration as a runtime
     Install(Later<install::InstallOnly>),
     /// Take it out again
@@ -139,6 +175,9 @@ pub struct LaunchArgs {
     /// TCP port that the program may bind
     #[arg(long, value_name = "PORT", value_parser = request::port)]
     pub expose: Vec<u16>,
+    /// What comes in and goes out.
+    #[command(flatten)]
+    pub openings: openings::OpeningArgs,
     /// Working directory inside
     #[arg(long, short = 'w', value_name = "DIR", value_parser = |t: &str| crate::paths::GuestPath::parse(t))]
     pub workdir: Option<crate::paths::GuestPath>,
@@ -173,6 +212,9 @@ pub struct RunArgs {
     /// Also append the launch record (one line of JSON) to a file or to an open descriptor
     #[arg(long, value_name = "FILE|FD")]
     record: Option<String>,
+    /// Append what happens, refused system calls too, to a file or to an open descriptor (JSON, an event a line)
+    #[arg(long, value_name = "FILE|FD")]
+    events: Option<String>,
     /// Seconds between a TERM or INT that is handed on and KILL, as `docker stop` waits; or "never"
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = stop_timeout)]
     stop_timeout: StopTimeout,
@@ -339,7 +381,7 @@ fn version() -> &'static str {
 
 /// Does what argv says; the exit code.
 pub fn main(argv: Vec<String>) -> u8 {
-    let cli = match Cli::try_parse_from(&argv) {
+    let cli = match said::parse(&argv) {
         Ok(cli) => cli,
         Err(error) => return usage(&error, &argv),
     };
@@ -378,7 +420,12 @@ fn usage(error: &clap::Error, argv: &[String]) -> u8 {
         0 => 0,
         // runc's, for a verb that it does not have.
         _ if error.kind() == clap::error::ErrorKind::InvalidSubcommand => 3,
-        _ if argv.iter().any(|a| a == "run" || a == "plan") => crate::outcome::FAILED,
+        _ if argv.iter().any(|a| {
+            ["run", "plan", "audit", "check", "controls", "oscal"].contains(&a.as_str())
+        }) =>
+        {
+            crate::outcome::FAILED
+        }
         _ => 1,
     }
 }
@@ -398,16 +445,24 @@ fn dispatch(cli: Cli, sink: &Sink) -> Result<u8, Failure> {
         Verb::Ps(Later(args)) => ps::ps(global, &args),
         Verb::Exec(Later(args)) => exec::exec(global, &args),
         Verb::Events(Later(args)) => events::events(global, &args),
+        Verb::Explain(Later(args)) => explain::explain(global, &args),
+        Verb::Logs(Later(args)) => logs::logs(global, &args),
+        Verb::Logger { .. } => logger::logger(global),
         Verb::Update(Later(args)) => update::update(global, &args),
         Verb::Checkpoint(Later(_)) => checkpoint::refuse("checkpoint"),
         Verb::Restore(Later(_)) => checkpoint::refuse("restore"),
         Verb::List(Later(args)) => oci::list(global, &args),
         Verb::Spec(Later(args)) => oci::spec(&args),
         Verb::Features => oci::features(),
-        Verb::Policy(PolicyVerb::Check { json }) => launch::policy_check(global, json),
+        Verb::Audit(Later(args)) => audit::audit(global, args),
+        Verb::Check(verb) => check::check(global, verb),
+        Verb::Controls(Later(args)) => controls::controls(&args),
+        Verb::Oscal(verb) => controls::oscal(global, verb),
+        Verb::Policy(PolicyVerb::Check { json }) => policy::check(global, json),
+        Verb::Collectors(verb) => collectors::collectors(global, &verb),
         Verb::Install(Later(args)) => install::install(args),
         Verb::Uninstall(Later(args)) => install::uninstall(args),
-        Verb::Policy(PolicyVerb::Report(args)) => launch::policy_report(global, &args),
+        Verb::Policy(PolicyVerb::Report(args)) => policy::report(global, &args),
         Verb::Generate(Later(args)) => generate::generate(&args),
     }
 }

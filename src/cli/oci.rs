@@ -7,6 +7,7 @@ use crate::container::{self, Receiver, State, Status};
 use crate::paths::HostPath;
 use crate::plan::process::Stdio;
 use crate::policy::{Caller, is_name};
+use crate::ports::Held;
 use crate::report::{self, Failure, Sink};
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -56,7 +57,10 @@ pub(super) fn create(global: &Global, args: CreateArgs, sink: &Sink) -> Result<u
         }
         (true, Some(path)) => Some(Receiver::console(path).map_err(|e| fail(&e.to_string()))?),
     };
-    let context = context(&planned, dir.to_string(), args.record.as_deref());
+    let mut context = context(&planned, dir.to_string(), args.record.as_deref());
+    let held = Held::open(&planned.plan.openings).map_err(|e| fail(&e.to_string()))?;
+    context.held.replace(held);
+    context.links = crate::ports::folder::beside(store(global).root());
     let created = container::create(
         &planned.plan,
         &context,

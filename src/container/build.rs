@@ -3,19 +3,25 @@
 use super::error::ContainerError;
 use super::hooks;
 use super::janitor::Janitor;
+use super::network::{self, Held as HeldNetwork};
 use super::receiver::Receiver;
 use super::record::{Identity, LaunchRecord, RecordTarget, controls_of, line_of, now};
 use super::saved::Saved;
 use super::signals::StopTimeout;
 use super::store::{Entry, State, Status, start_time};
+use super::told;
 use crate::cgroup::{Cgroup, CgroupRecord};
 use crate::controls::ControlId;
-use crate::host::Host;
-use crate::plan::Plan;
+use crate::events::Sender;
+use crate::host::{Host, Privilege};
+use crate::monitor::{Launching, Monitor, MonitorError, PipeOwner};
+use crate::plan::{NamespaceKind, Plan};
 use crate::policy::Caller;
+use crate::ports::{self, Held, Keeper};
 use crate::sandbox::{Created, Launched, StartGate, Streams, launch, prepare};
 use crate::verify::{self, Verification};
 use std::cell::RefCell;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// What a launch needs beside the plan, for its record and its state.
 pub struct Context<'a> {
@@ -39,8 +45,20 @@ pub struct Context<'a> {
     pub saved: Saved,
     /// How long the program may take to end (`run`).
     pub stop_timeout: StopTimeout,
+    /// Where the launch tells what happens.
+    pub events: Sender,
     /// What went wrong without ending the launch; told when it is over.
     pub warnings: RefCell<Vec<String>>,
+    /// The host's sockets, until the forwarders have them.
+    pub held: RefCell<Held>,
+    /// Who has them then.
+    pub keeper: RefCell<Option<Keeper>>,
+    /// The network that the container is attached to.
+    pub network: RefCell<Option<HeldNetwork>>,
+    /// Where its name servers are written to.
+    pub resolver: Option<crate::paths::HostPath>,
+    /// The folder of containers that can be linked to.
+    pub links: std::path::PathBuf,
 }
 
 impl Context<'_> {
@@ -64,8 +82,57 @@ pub struct Ready {
     pub created: Created,
     /// Its cgroups.
     pub cgroup: Cgroup,
+    /// What stands beside it.
+    pub monitor: Option<Monitor>,
+    /// Where to tell what happens.
+    pub events: Sender,
     /// What `state.json` says.
     pub state: State,
+}
+
+/// Made before there is a child, whose output goes to it.
+fn monitor(
+    plan: &Plan,
+    context: &Context<'_>,
+    entry: &Entry,
+    streams: &mut Streams,
+) -> Result<Option<Monitor>, ContainerError> {
+    let Some(beside) = &plan.monitor else {
+        return Ok(None);
+    };
+    let launching = Launching {
+        plan: beside,
+        name: &plan.name,
+        called: None,
+        image: context.image.clone(),
+        // Root without capabilities owns what root has made; no other id of a container is root's outside.
+        owner: match (plan.process.uid, context.host.privilege) {
+            (0, Privilege::Root) => PipeOwner::Nobody,
+            _ => PipeOwner::Launcher,
+        },
+        delays_end: plan.caller == Caller::Engine
+            && plan.namespaces.is_new(NamespaceKind::Pid)
+            && beside.copies(),
+        events: &context.events,
+        folder: Some(entry.dir()),
+        plain: plan.seccomp.watch.as_ref().map(|w| &w.plain),
+    };
+    Ok(Some(Monitor::start(&launching, streams)?))
+}
+
+/// The monitor takes the container over; nothing of the image runs before it is at work.
+fn watch(
+    monitor: Option<&Monitor>,
+    created: &Created,
+    cgroup: &Cgroup,
+) -> Result<(), MonitorError> {
+    let Some(monitor) = monitor else {
+        return Ok(());
+    };
+    let whole = (created.pid, created.pidfd.as_fd());
+    let limits = cgroup.limit_files();
+    monitor.launched(whole, created.take_listener(), limits)?;
+    monitor.ready()
 }
 
 /// Builds it; on failure nothing is left but what `entry` holds.
@@ -77,16 +144,41 @@ pub fn build(
     streams: Streams,
     gate: Option<StartGate>,
 ) -> Result<Ready, ContainerError> {
+    let mut streams = streams;
+    let monitor = monitor(plan, context, entry, &mut streams)?;
+    let events = match &monitor {
+        Some(monitor) => monitor.sender().again(),
+        None => context.events.again(),
+    };
+    told::decided(&events, plan, context);
     let prepared = prepare(plan, streams, gate)?;
     janitor.cgroup(CgroupRecord::planned(&plan.limits))?;
     let mut cgroup = Cgroup::create(&plan.limits)?;
-    match fill(plan, context, entry, janitor, prepared, &mut cgroup) {
+    let filled = fill(
+        plan,
+        (context, &events),
+        entry,
+        janitor,
+        prepared,
+        &mut cgroup,
+    );
+    let watched = |created: Created, state| match watch(monitor.as_ref(), &created, &cgroup) {
+        Ok(()) => Ok((created, state)),
+        Err(error) => {
+            created.abandon();
+            Err(error.into())
+        }
+    };
+    match filled.and_then(|(created, state)| watched(created, state)) {
         Ok((created, state)) => Ok(Ready {
             created,
+            monitor,
+            events,
             cgroup,
             state,
         }),
         Err(error) => {
+            told::failed(&events, &error);
             // The first error is the one to tell.
             let _ = cgroup.kill();
             let _ = cgroup.remove();
@@ -108,7 +200,7 @@ struct About {
 
 fn fill(
     plan: &Plan,
-    context: &Context<'_>,
+    (context, events): (&Context<'_>, &Sender),
     entry: &Entry,
     janitor: &mut Janitor,
     prepared: crate::sandbox::Prepared,
@@ -119,12 +211,17 @@ fn fill(
     let agent = agent
         .map(|l| Receiver::agent(l.path.as_path()))
         .transpose()?;
+    let placed = context.held.borrow().place();
+    super::error::sys(
+        placed,
+        "put the listening sockets where the program looks (dup3)",
+    )?;
     let launched = launch(prepared, cgroup)?;
     if plan.limits.scope.is_some() {
         // It has been made around the child.
         janitor.cgroup(cgroup.record())?;
     }
-    let hooked = hooked(plan, context, &launched);
+    let hooked = hooked(plan, context, &launched, events);
     if let Err(error) = hooked {
         launched.abandon();
         return Err(error);
@@ -141,7 +238,10 @@ fn fill(
     let created = launched.ready()?;
     let finished = aside
         .and_then(|(about, limits)| {
-            let verification = verify::observe(plan, created.pid, cgroup, limits)?;
+            let strange = network::attach(plan, context, janitor, created.pid)?;
+            let mut verification = verify::observe(plan, created.pid, cgroup, limits)?;
+            verification.checked += usize::from(plan.openings.network.is_some());
+            verification.differences.extend(strange);
             Ok((about, verification))
         })
         .and_then(|(about, verification)| {
@@ -149,9 +249,14 @@ fn fill(
             if !verification.differences.is_empty() {
                 return Err(ContainerError::Different(verification.differences));
             }
-            if let (Some(agent), Some(listener)) = (&agent, created.take_listener()) {
+            told::verified(events, &verification, created.pid);
+            // Without an agent it is the monitor's.
+            if let Some(agent) = &agent
+                && let Some(listener) = created.take_listener()
+            {
                 agent.send(&process_state(plan, context, created.pid), &listener)?;
             }
+            open_ports(plan, context, &created)?;
             let state = state_of(plan, context, cgroup, created.pid);
             entry.save(&state)?;
             Ok(state)
@@ -165,13 +270,48 @@ fn fill(
     }
 }
 
+/// What comes in and goes out, before the program can miss it.
+fn open_ports(plan: &Plan, context: &Context<'_>, created: &Created) -> Result<(), ContainerError> {
+    if plan.openings.is_closed() {
+        return Ok(());
+    }
+    let whose = ports::Whose {
+        name: &plan.name,
+        pid: created.pid,
+        pidfd: created.pidfd.as_fd(),
+        links: &context.links,
+        asked: asked(plan, created)?,
+    };
+    let keeper = ports::start(&plan.openings, context.held.take(), whose)?;
+    context.keeper.replace(keeper);
+    Ok(())
+}
+
+/// Who carries out bind and listen needs the filter's listener, and what the filter says of everything else.
+fn asked(
+    plan: &Plan,
+    created: &Created,
+) -> Result<Option<(OwnedFd, crate::seccomp::Program)>, ContainerError> {
+    let Some(watch) = plan.seccomp.watch.as_ref().filter(|w| !w.routed.is_empty()) else {
+        return Ok(None);
+    };
+    let listener = created.take_listener().ok_or(nix::errno::Errno::ENOENT);
+    let listener = super::error::sys(listener, "take over bind and listen (seccomp listener)")?;
+    Ok(Some((listener, watch.plain.clone())))
+}
+
 /// The stop in front of the pivot, and what startContainer hooks will read.
-fn hooked(plan: &Plan, context: &Context<'_>, launched: &Launched) -> Result<(), ContainerError> {
+fn hooked(
+    plan: &Plan,
+    context: &Context<'_>,
+    launched: &Launched,
+    events: &Sender,
+) -> Result<(), ContainerError> {
     let about = context.about(plan);
     launched.leave_state(&about.state(Status::Created, launched.pid()))?;
     if plan.hooks.stops_before_pivot() {
         launched.built()?;
-        hooks::before_pivot(plan, &about, launched)?;
+        hooks::before_pivot(plan, &about, launched, events)?;
         launched.pivot()?;
     }
     Ok(())

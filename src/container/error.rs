@@ -103,9 +103,23 @@ pub enum ContainerError {
     /// Preparation.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
+    /// What stands beside the container.
+    #[error(transparent)]
+    Monitor(#[from] crate::monitor::MonitorError),
     /// The launch.
     #[error("unable to start container process: {0}")]
     Launch(#[from] LaunchError),
+    /// Ports, links and connections.
+    #[error(transparent)]
+    Ports(#[from] crate::ports::PortsError),
+    /// A network of the site's.
+    #[error("--network cni:{name}: {why}")]
+    Network {
+        /// Which.
+        name: String,
+        /// The plugin, and what became of it.
+        why: String,
+    },
     /// Cgroups.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),

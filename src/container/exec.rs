@@ -5,11 +5,13 @@
 use super::error::{ContainerError, at, sys};
 use super::journal::Line;
 use super::lifecycle::write_pid_file;
+use super::receiver::Receiver;
 use super::run::wait;
 use super::saved::Saved;
 use super::signals::{Forwarding, StopTimeout, block_signals};
 use super::store::{Entry, State, Status, Store};
 use super::streams::streams;
+use super::terminal::{Proxy, hand_over};
 use crate::cgroup::Cgroup;
 use crate::host::Host;
 use crate::plan::Plan;
@@ -49,6 +51,8 @@ pub struct Manner<'a> {
     pub stay: Stay,
     /// Where the process id goes.
     pub pid_file: Option<&'a Path>,
+    /// Who takes the terminal of a process that is left alone.
+    pub console: Option<Receiver>,
 }
 
 /// Kinds of namespace by their name below /proc/PID/ns.
@@ -126,7 +130,7 @@ impl Joining {
         manner: &Manner<'_>,
     ) -> Result<u8, ContainerError> {
         let (signals, (streams, relays)) = match manner.stay {
-            Stay::Foreground => (Some(block_signals()?), streams(plan.process.stdio)?),
+            Stay::Foreground => (Some(block_signals()?), streams(plan.process.stdio, false)?),
             Stay::Detached => (None, ([None, None, None], Vec::new())),
         };
         let prepared = prepare(plan, streams, None)?;
@@ -134,6 +138,7 @@ impl Joining {
         let target = self.target()?;
         let created = join(prepared, target, &cgroup)?.ready()?;
         let created = self.verified(plan, host, &cgroup, created)?;
+        let (created, proxy) = shown(created, manner.console.as_ref())?;
         let running = match created.start() {
             Started::Failed(error) => return Err(error.into()),
             Started::Running(running) => running,
@@ -147,7 +152,7 @@ impl Joining {
             Some(signals) => wait(
                 &running,
                 &signals,
-                (relays, None),
+                (relays, proxy),
                 Forwarding::new(StopTimeout::Never),
                 None,
             )
@@ -222,6 +227,25 @@ impl Joining {
         match good {
             true => Ok(()),
             false => Err(ContainerError::Different(verification.differences)),
+        }
+    }
+}
+
+/// Its terminal, before it executes: handed to the engine, or shown on the caller's own.
+fn shown(
+    created: Created,
+    console: Option<&Receiver>,
+) -> Result<(Created, Option<Proxy>), ContainerError> {
+    let proxy = match (console, created.take_terminal()) {
+        (_, None) => Ok(None),
+        (Some(console), Some(master)) => hand_over(console, &master).map(|()| None),
+        (None, Some(master)) => Proxy::new(master).map(Some).map_err(Into::into),
+    };
+    match proxy {
+        Ok(proxy) => Ok((created, proxy)),
+        Err(error) => {
+            created.abandon();
+            Err(error)
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use super::error::ContainerError;
 use super::store::{State, Status};
+use crate::events::{HookResult, Sender, What};
 use crate::plan::{HookPoint, Plan};
-use crate::sandbox::{HookProgram, Launched, Place, run_hook};
+use crate::sandbox::{HookError, HookProgram, Launched, Place, run_hook};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -70,11 +71,24 @@ impl About<'_> {
     }
 }
 
-fn failed(point: HookPoint, hook: &HookProgram, why: crate::sandbox::HookError) -> ContainerError {
+fn failed(point: HookPoint, hook: &HookProgram, why: HookError) -> ContainerError {
     ContainerError::Hook {
         point: point.name(),
         path: hook.path.clone(),
         why,
+    }
+}
+
+/// That a hook has run, or why not.
+fn told(point: HookPoint, hook: &HookProgram, done: &Result<(), HookError>) -> What {
+    What::Hook {
+        point: point.name().into(),
+        program: hook.path.to_string(),
+        result: match done {
+            Ok(()) => HookResult::Done,
+            Err(_) => HookResult::Failed,
+        },
+        said: done.as_ref().err().map(ToString::to_string),
     }
 }
 
@@ -83,6 +97,7 @@ pub(super) fn before_pivot(
     plan: &Plan,
     about: &About<'_>,
     launched: &Launched,
+    events: &Sender,
 ) -> Result<(), ContainerError> {
     let state = about.state(Status::Creating, launched.pid());
     for step in &plan.hooks.all {
@@ -92,30 +107,43 @@ pub(super) fn before_pivot(
             _ => continue,
         };
         let hook = HookProgram::from(step);
-        run_hook(&hook, &state, &place).map_err(|why| failed(step.point, &hook, why))?;
+        let done = run_hook(&hook, &state, &place);
+        events.send(told(step.point, &hook, &done));
+        done.map_err(|why| failed(step.point, &hook, why))?;
     }
     Ok(())
 }
 
 /// Runs all, whatever becomes of each; what failed, as warnings.
-fn all(point: HookPoint, hooks: &[HookProgram], state: &[u8]) -> Vec<String> {
+fn all(
+    point: HookPoint,
+    hooks: &[HookProgram],
+    state: &[u8],
+    mut tell: impl FnMut(What),
+) -> Vec<String> {
     let run = |hook: &HookProgram| {
-        let why = run_hook(hook, state, &Place::Runtime).err()?;
-        Some(failed(point, hook, why).to_string())
+        let done = run_hook(hook, state, &Place::Runtime);
+        tell(told(point, hook, &done));
+        Some(failed(point, hook, done.err()?).to_string())
     };
     hooks.iter().filter_map(run).collect()
 }
 
 /// After the program was executed.
 #[must_use]
-pub(super) fn poststart(hooks: &SavedHooks, about: &About<'_>, pid: i32) -> Vec<String> {
+pub(super) fn poststart(
+    hooks: &SavedHooks,
+    about: &About<'_>,
+    pid: i32,
+    tell: impl FnMut(What),
+) -> Vec<String> {
     let state = about.state(Status::Running, pid);
-    all(HookPoint::Poststart, &hooks.poststart, &state)
+    all(HookPoint::Poststart, &hooks.poststart, &state, tell)
 }
 
-/// After the container is gone.
+/// After the container is gone, and whoever listened to it: nobody is told but the caller.
 #[must_use]
 pub(super) fn poststop(hooks: &SavedHooks, about: &About<'_>) -> Vec<String> {
     let state = about.state(Status::Stopped, 0);
-    all(HookPoint::Poststop, &hooks.poststop, &state)
+    all(HookPoint::Poststop, &hooks.poststop, &state, drop)
 }

@@ -3,6 +3,7 @@
 //! It is made before anything that could be left behind, and told of each thing before it is made.
 
 use super::error::{ContainerError, at, sys};
+use super::network::Attached;
 use super::store::Claim;
 use crate::cgroup::{Cgroup, CgroupRecord};
 use crate::sys::process::{self, Side, SingleThreaded};
@@ -10,9 +11,9 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One thing that must not stay.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,9 +22,14 @@ enum Left {
     State(Claim),
     /// Cgroups that are about to be made (removed if empty) or that were made (emptied and removed).
     Cgroup(CgroupRecord),
-    /// Nothing: the launcher has cleaned up.
-    Nothing,
+    /// The file of a network's name servers.
+    File(PathBuf),
+    /// A network that the container is attached to, or is about to be; the last word counts.
+    Network(Box<Attached>),
 }
+
+/// The last word of a launcher that has cleaned up.
+const DISMISSED: &[u8] = b"done\n";
 
 /// The launcher's end.
 #[must_use]
@@ -77,40 +83,49 @@ impl Janitor {
         self.tell(&Left::Cgroup(record))
     }
 
+    /// The file of a network's name servers is there.
+    pub fn file(&mut self, path: &Path) -> Result<(), ContainerError> {
+        self.tell(&Left::File(path.into()))
+    }
+
+    /// This is about to be attached, or was.
+    pub fn network(&mut self, attached: &Attached) -> Result<(), ContainerError> {
+        self.tell(&Left::Network(Box::new(attached.clone())))
+    }
+
     /// All is clean, or belongs to a container that goes on: it may go home.
     pub fn dismiss(mut self) {
-        let _ = self.tell(&Left::Nothing);
+        let _ = self.pipe.write_all(DISMISSED);
         drop(self.pipe);
         let _ = waitpid(Pid::from_raw(self.pid), None);
     }
+}
+
+/// What is left when the launcher is gone; `None`: dismissed. Read only then: most launches end well, and what the
+/// janitor does meanwhile is taken from theirs.
+fn hear(reader: OwnedFd) -> Option<Vec<Left>> {
+    let mut told = Vec::with_capacity(4096);
+    let mut reader = File::from(reader);
+    // A read that fails is an end: what was told so far is what there is.
+    let _ = reader.read_to_end(&mut told);
+    let left: Vec<Left> = match told.ends_with(DISMISSED) {
+        true => return None,
+        false => told
+            .split(|byte| *byte == b'\n')
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect(),
+    };
+    Some(left)
 }
 
 /// Reads until the launcher is gone, then removes what it left.
 fn sweep(reader: OwnedFd) {
     // A Ctrl-C or TERM meant for the launcher is not for us.
     let _ = nix::unistd::setsid();
-    for signal in [
-        libc::SIGTERM,
-        libc::SIGINT,
-        libc::SIGHUP,
-        libc::SIGQUIT,
-        libc::SIGPIPE,
-    ] {
-        process::ignore_signal(signal);
-    }
+    process::ignore_the_callers_signals();
     let _ = process::prctl_name(c"cofferdam-clean");
     process::close_stdio();
-    let mut left = Vec::new();
-    for line in BufReader::new(File::from(reader))
-        .lines()
-        .map_while(Result::ok)
-    {
-        match serde_json::from_str(&line) {
-            Ok(Left::Nothing) => return,
-            Ok(thing) => left.push(thing),
-            Err(_) => {}
-        }
-    }
+    let Some(left) = hear(reader) else { return };
     let made: Vec<Cgroup> = left
         .iter()
         .rev()
@@ -119,13 +134,26 @@ fn sweep(reader: OwnedFd) {
             _ => None,
         })
         .collect();
+    let network = left.iter().rev().find_map(|l| match l {
+        Left::Network(attached) => Some(attached),
+        _ => None,
+    });
+    // While there is a process to find it by.
+    let inside = network.and_then(|attached| attached.open());
     for cgroup in &made {
         let _ = cgroup.kill();
         let _ = cgroup.remove();
     }
+    if let Some(attached) = network {
+        // What plugins are given must not be where their standard streams go.
+        process::null_stdio();
+        let _ = attached.detach(inside.as_ref());
+    }
     for thing in &left {
-        if let Left::State(claim) = thing {
-            claim.undo();
+        match thing {
+            Left::State(claim) => claim.undo(),
+            Left::File(path) => super::resolver::remove(path),
+            _ => {}
         }
     }
 }

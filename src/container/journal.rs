@@ -3,8 +3,11 @@
 use super::error::{ContainerError, at};
 use super::record::{Identity, now};
 use super::store::Entry;
+use super::told::asked;
+use crate::controls::ControlId;
+use crate::events::{Change, ExecResult, Reason, What, verbs};
 use crate::host::Host;
-use crate::policy::{Clamp, Waiver};
+use crate::policy::{Caller, Clamp, Waiver};
 use crate::verify::Verification;
 use serde::Serialize;
 use std::fs::{self, OpenOptions};
@@ -66,8 +69,38 @@ impl Line<'_> {
         }
     }
 
+    fn tell(&self, entry: &Entry) {
+        let by = asked(Caller::Engine, &self.identity);
+        let what = match self.verb {
+            "exec" => What::Exec {
+                by,
+                program: self.what.first().cloned().unwrap_or_default(),
+                result: match self.result {
+                    "refused" => ExecResult::Refused,
+                    _ => ExecResult::Allowed,
+                },
+                reasons: match self.result {
+                    "refused" => vec![Reason {
+                        control: Some(ControlId::S8_4_1),
+                        at: "exec".into(),
+                        found: self.what.first().cloned().unwrap_or_default(),
+                        remedy: "an exception for SS-011/8.4.1 with exec = \"no-terminal\"".into(),
+                    }],
+                    _ => Vec::new(),
+                },
+            },
+            _ => What::Changed {
+                by,
+                change: Change::Limits,
+                detail: self.what.join(" "),
+            },
+        };
+        verbs::tell(entry.dir(), self.name, what);
+    }
+
     /// Appends it to the container's file of this verb.
     pub fn append(&self, entry: &Entry) -> Result<(), ContainerError> {
+        self.tell(entry);
         let path = entry.dir().join(format!("{}.jsonl", self.verb));
         if fs::symlink_metadata(&path).is_ok_and(|m| m.len() > MOST) {
             at(

@@ -7,7 +7,9 @@ use super::janitor::Janitor;
 use super::receiver::Receiver;
 use super::store::{State, Status, Store};
 use super::terminal::hand_over;
+use super::told;
 use crate::cgroup::Cgroup;
+use crate::events::{Change, What, verbs};
 use crate::plan::Plan;
 use crate::policy::Template;
 use crate::sandbox::{StartGate, exec_failure};
@@ -149,7 +151,20 @@ pub fn start(store: &Store, id: &str) -> Result<Vec<String>, ContainerError> {
     let _ = report.read_to_end(&mut bytes);
     match exec_failure(&bytes) {
         Some(error) => Err(error.into()),
-        None => Ok(hooks::poststart(&state.hooks, &(&state).into(), state.pid)),
+        None => {
+            let what = What::Started {
+                pid: state.pid,
+                program: String::new(),
+            };
+            verbs::tell(entry.dir(), id, what);
+            let tell = |what| verbs::tell(entry.dir(), id, what);
+            Ok(hooks::poststart(
+                &state.hooks,
+                &(&state).into(),
+                state.pid,
+                tell,
+            ))
+        }
     }
 }
 
@@ -161,6 +176,7 @@ pub fn state(store: &Store, id: &str) -> Result<State, ContainerError> {
 /// Sends a signal to the first process, or with `all` to every one.
 pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<(), ContainerError> {
     let state = state(store, id)?;
+    told::changed(store, id, Change::Signal, signal.to_string());
     if all {
         let cgroup = Cgroup::open(&state.cgroup)?;
         cgroup.signal(signal)?;
@@ -220,6 +236,8 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<String>, Conta
             });
         }
         let cgroup = Cgroup::open(&state.cgroup)?;
+        // Before its end: the monitor hears it as long as it has a container.
+        told::changed(store, id, Change::Deleted, String::new());
         if state.is_alive() {
             let _ = process::pidfd_open(state.pid).and_then(|fd| {
                 if state.is_alive() {

@@ -2,7 +2,9 @@
 
 use super::error::ContainerError;
 use super::store::{State, Status, Store};
+use super::told;
 use crate::cgroup::Cgroup;
+use crate::events::Change;
 
 /// Freezes a created or running container; it stays so when the launcher has ended.
 pub fn pause(store: &Store, id: &str) -> Result<(), ContainerError> {
@@ -20,7 +22,9 @@ pub fn pause(store: &Store, id: &str) -> Result<(), ContainerError> {
         entry.save(&state)?;
     }
     ready?;
-    Ok(cgroup.freeze()?)
+    cgroup.freeze()?;
+    told::changed(store, id, Change::Paused, String::new());
+    Ok(())
 }
 
 /// Lets a paused container go on.
@@ -28,7 +32,11 @@ pub fn resume(store: &Store, id: &str) -> Result<(), ContainerError> {
     let entry = store.open(id)?;
     let state = entry.state()?.ok_or(ContainerError::Unknown)?;
     match state.status() {
-        Status::Paused => Ok(Cgroup::open(&state.cgroup)?.thaw()?),
+        Status::Paused => {
+            Cgroup::open(&state.cgroup)?.thaw()?;
+            told::changed(store, id, Change::Resumed, String::new());
+            Ok(())
+        }
         _ => Err(ContainerError::NotPaused),
     }
 }

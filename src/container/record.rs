@@ -1,6 +1,7 @@
 //! The launch record: who asked for what, what was granted, what was verified. Evidence, in JSON.
 
 use super::error::{ContainerError, at};
+pub use crate::clock::now;
 use crate::controls::ControlId;
 use crate::host::Host;
 use crate::plan::{Lack, Plan};
@@ -97,6 +98,17 @@ impl RefusalRecord<'_> {
 }
 
 impl Identity {
+    /// The caller of this process, where nothing is known of the host.
+    pub(super) fn own() -> Self {
+        let login = crate::sys::fs::read_kernel_file("/proc/self/loginuid").ok();
+        let login = login.and_then(|l| l.trim().parse().ok());
+        Self {
+            uid: nix::unistd::geteuid().as_raw(),
+            login: login.filter(|l| *l != u32::MAX),
+            launcher: std::process::id(),
+        }
+    }
+
     /// The caller of this process.
     pub fn of(host: &Host) -> Self {
         Self {
@@ -136,6 +148,24 @@ impl RecordTarget {
             Ok(fd) if fd >= 0 => Self::Fd(fd),
             _ => Self::File(PathBuf::from(text)),
         }
+    }
+
+    /// Opens it for appending; `what` is what goes into it, for the sentence.
+    pub fn open(&self, what: &'static str) -> Result<std::fs::File, ContainerError> {
+        let (path, mut options) = match self {
+            Self::File(path) | Self::Site(path) => (path.clone(), OpenOptions::new()),
+            Self::Fd(fd) => (format!("/proc/self/fd/{fd}").into(), OpenOptions::new()),
+        };
+        options.append(true);
+        if !matches!(self, Self::Fd(_)) {
+            options.create(true).mode(0o600);
+            options.custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
+        }
+        let tried = match what {
+            "events" => "open for the events",
+            _ => "open for the launch record",
+        };
+        at(options.open(&path), tried, &path)
     }
 
     /// One line of JSON.
@@ -185,12 +215,4 @@ pub fn controls_of(plan: &Plan) -> Vec<ControlId> {
     out.sort();
     out.dedup();
     out
-}
-
-/// UTC now as RFC 3339 with microseconds.
-pub fn now() -> String {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    crate::clock::rfc3339(since.as_secs(), since.subsec_nanos())
 }

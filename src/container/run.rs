@@ -8,8 +8,9 @@ use super::signals::{Forwarding, block_signals};
 use super::store::{Entry, Store};
 use super::streams::{Relay, copy, drain, streams};
 use super::terminal::Proxy;
+use super::told;
 use crate::cgroup::OomKills;
-use crate::outcome::Outcome;
+use crate::outcome::{LIFETIME, Outcome};
 use crate::plan::{NamespaceKind, Plan};
 use crate::sandbox::{Running, Started};
 use crate::sys::process;
@@ -34,6 +35,9 @@ pub struct Ended {
 pub fn run(plan: &Plan, context: &Context<'_>, store: &Store) -> Result<Ended, ContainerError> {
     let signals = block_signals()?;
     let mut janitor = Janitor::start()?;
+    if let Some(file) = &context.resolver {
+        janitor.file(file.as_path())?;
+    }
     let mut claim = store.reserve(&plan.name)?;
     janitor.state(&claim)?;
     store.prepare(&mut claim)?;
@@ -48,6 +52,9 @@ pub fn run(plan: &Plan, context: &Context<'_>, store: &Store) -> Result<Ended, C
         (&mut janitor, &mut built),
         &signals,
     );
+    if let Some(network) = context.network.take() {
+        context.warn(network.detach());
+    }
     let removed = match entry.relock() {
         Ok(true) => entry.remove().map(|()| true),
         // `delete --force` has been here (and ran the last hooks): what has the name now is not ours.
@@ -70,10 +77,12 @@ fn run_in(
     (janitor, built): (&mut Janitor, &mut bool),
     signals: &SignalFd,
 ) -> Result<Ended, ContainerError> {
-    let (streams, relays) = streams(plan.process.stdio)?;
+    let beside = plan.monitor.as_ref();
+    let logged = beside.is_some_and(|m| m.watch.logs.is_some());
+    let (streams, relays) = streams(plan.process.stdio, logged)?;
     let ready = build(plan, context, entry, janitor, streams, None)?;
     *built = true;
-    let cgroup = ready.cgroup;
+    let (cgroup, events) = (ready.cgroup, ready.events);
     let proxy = ready.created.take_terminal().map(Proxy::new).transpose();
     let proxy = match proxy {
         Ok(proxy) => proxy,
@@ -85,10 +94,19 @@ fn run_in(
     };
     let mut oom_kills = OomKills::of(&cgroup);
     let outcome = match ready.created.start() {
-        Started::Failed(error) => Err(error.into()),
+        Started::Failed(error) => {
+            Err(ContainerError::from(error)).inspect_err(|e| told::failed(&events, e))
+        }
         Started::Running(running) => {
+            told::started(&events, plan, running.pid);
             let hooks = &ready.state.hooks;
-            context.warn(hooks::poststart(hooks, &context.about(plan), running.pid));
+            let tell = |what| events.send(what);
+            context.warn(hooks::poststart(
+                hooks,
+                &context.about(plan),
+                running.pid,
+                tell,
+            ));
             // `kill`, `delete` and a mistaken `start` must not wait for the program's end.
             entry.unlock();
             wait(
@@ -103,8 +121,25 @@ fn run_in(
             })
         }
     };
+    if let (Some(keeper), Ok(_)) = (context.keeper.take(), &outcome) {
+        // A next launch finds the ports free.
+        keeper.finish();
+    }
     oom_kills.look();
     let oom_kills = oom_kills.count();
+    let watched = ready.monitor.is_some();
+    told::ended(
+        &events,
+        (&cgroup, watched),
+        outcome.as_ref().ok(),
+        oom_kills,
+    );
+    // Whoever looks at the log when we have ended finds all of it there.
+    let outlived = ready.monitor.is_some_and(|m| m.drained());
+    let outcome = outcome.map(|outcome| match outlived {
+        true => Outcome::Exited(LIFETIME),
+        false => outcome,
+    });
     if entry.relock()? {
         // With the first process of a pid namespace all others in it have ended.
         if !plan.namespaces.is_new(NamespaceKind::Pid) || outcome.is_err() {

@@ -15,8 +15,9 @@ pub(super) struct Relay {
     to: i32,
 }
 
-/// A terminal never goes in (SS-011 8.4.1): stdin becomes /dev/null, stdout and stderr become pipes that we copy.
-pub(super) fn streams(stdio: Stdio) -> Result<(Streams, Vec<Relay>), ContainerError> {
+/// A terminal never goes in (SS-011 8.4.1): stdin becomes /dev/null, stdout and stderr become pipes that we copy, unless
+/// the monitor takes them.
+pub(super) fn streams(stdio: Stdio, logged: bool) -> Result<(Streams, Vec<Relay>), ContainerError> {
     let mut streams: Streams = [None, None, None];
     let mut relays = Vec::new();
     if matches!(stdio, Stdio::Terminal(_)) {
@@ -28,8 +29,8 @@ pub(super) fn streams(stdio: Stdio) -> Result<(Streams, Vec<Relay>), ContainerEr
             Some(super::error::at(null, "open", std::path::Path::new("/dev/null"))?.into());
     }
     let terminal = [
-        std::io::stdout().is_terminal(),
-        std::io::stderr().is_terminal(),
+        !logged && std::io::stdout().is_terminal(),
+        !logged && std::io::stderr().is_terminal(),
     ];
     for (index, is_terminal) in terminal.into_iter().enumerate() {
         if is_terminal {

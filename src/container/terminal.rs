@@ -78,6 +78,14 @@ enum Input {
     Ended,
 }
 
+/// We copy what the program wrote: the caller's terminal adds its own carriage returns. An engine's client sets its
+/// terminal raw and counts on those that the kernel adds here, so a terminal that is handed over stays as it is.
+fn as_written(master: &OwnedFd) -> Result<(), Errno> {
+    let mut modes = tcgetattr(master)?;
+    modes.output_flags.remove(OutputFlags::ONLCR);
+    tcsetattr(master, SetArg::TCSANOW, &modes)
+}
+
 /// What a terminal takes for the end of input (VEOF).
 const END_OF_INPUT: u8 = 4;
 
@@ -85,6 +93,10 @@ impl Proxy {
     pub(super) fn new(master: OwnedFd) -> Result<Self, TerminalError> {
         fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|errno| TerminalError {
             tried: "watch the program's terminal (fcntl)",
+            errno,
+        })?;
+        as_written(&master).map_err(|errno| TerminalError {
+            tried: "set the modes of the program's terminal (tcsetattr)",
             errno,
         })?;
         let proxy = Self {

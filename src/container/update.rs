@@ -58,6 +58,11 @@ impl Updating {
         }
         let there: Vec<_> = state.cgroup.dirs.iter().map(|d| d.place.clone()).collect();
         let plan = update.old.towards(update.new, &there);
+        // Whoever deletes it must know of a cgroup that this process did not live to record.
+        if let Some(more) = state.cgroup.extended(&plan) {
+            state.cgroup = more;
+            self.entry.save(&state)?;
+        }
         let extended = cgroup.extend(&plan);
         if cgroup.record() != state.cgroup {
             state.cgroup = cgroup.record();

@@ -6,7 +6,7 @@ use super::cgroups::{V2Facts, layout, outer_uid, place_v2, user_manager};
 use super::{CallerIds, CgroupLayout, Delegated, Host, Privilege, mountinfo};
 use crate::paths::HostPath;
 use crate::sys::fs::read_kernel_file;
-use crate::sys::landlock;
+use crate::sys::{landlock, presence};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{AccessFlags, getegid, geteuid};
 use std::collections::HashSet;
@@ -80,6 +80,7 @@ impl Host {
             kernel: numbers(&release),
             release,
             landlock_abi: landlock::abi().unwrap_or(0),
+            missing_calls: presence::missing(),
             privilege,
             caller,
             bounding,

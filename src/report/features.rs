@@ -56,6 +56,7 @@ pub fn features() -> Value {
         "annotations": {
             "org.cofferdam.version": env!("CARGO_PKG_VERSION"),
             "org.cofferdam.exec": "once",
+            "org.cofferdam.systemd-cgroup": "on pure cgroup v2",
             "org.cofferdam.processes": "threads-only",
             "org.cofferdam.no-new-privileges": "always, unless compat lets the request decide",
             "org.cofferdam.verified-before-start": "true"

@@ -68,6 +68,7 @@ pub(super) fn fail(work: &ChildWork, socket: RawFd, failed: &Failed) -> ! {
 fn recipe(work: &mut ChildWork, socket: RawFd) -> Result<std::convert::Infallible, Failed> {
     leave_the_caller(work)?; // first: nobody may trace a half-built container (CVE-2016-9962)
     enter_cgroups(work)?; // before anything is allocated that the limits should count
+    network(work)?; // while the launcher maps ids and makes mounts
     receive_mounts(work, socket)?; // the launcher has mapped ids and joined cgroups by then
     cgroup_namespace(work)?; // its root is the cgroup that we are in by now
     kernel_parameters(work)?; // while we are still the host's root in name, which vm.* asks for
@@ -76,7 +77,7 @@ fn recipe(work: &mut ChildWork, socket: RawFd) -> Result<std::convert::Infallibl
     terminal(work, socket)?; // of the container's own devpts, by a path that no image can have changed since
     hooks_outside(work, socket)?; // the last moment at which both roots can be named
     pivot(work)?; // from here on no host path can be named
-    names_and_loopback(work)?; // need the namespaces' capabilities, which go soon
+    names(work)?; // need the namespaces' capabilities, which go soon
     execution(work)?; // in the cgroups, whose nodes and shares count; before the filters deny the calls
     limits(work)?; // may need CAP_SYS_RESOURCE, which goes soon
     let cwd = open_inside(&work.cwd, libc::O_DIRECTORY).during(Step::Cwd)?;
@@ -113,6 +114,16 @@ pub(super) fn enter_cgroups(work: &mut ChildWork) -> Done {
         process::write(door.as_raw_fd(), b"0").during_nth(Step::Cgroup, index)?;
     }
     Ok(())
+}
+
+fn network(work: &ChildWork) -> Done {
+    if work.new_network {
+        process::unshare(libc::CLONE_NEWNET).during(Step::Network)?;
+    }
+    match work.loopback {
+        true => loopback_up().during(Step::Loopback),
+        false => Ok(()),
+    }
 }
 
 fn cgroup_namespace(work: &ChildWork) -> Done {
@@ -264,7 +275,7 @@ fn pivot(work: &mut ChildWork) -> Done {
     Ok(())
 }
 
-fn open_slash() -> Result<OwnedFd, Errno> {
+pub(super) fn open_slash() -> Result<OwnedFd, Errno> {
     use nix::fcntl::{OFlag, open};
     open(
         c"/",
@@ -278,15 +289,12 @@ pub(super) fn open_inside(path: &std::ffi::CStr, flags: i32) -> Result<OwnedFd, 
     open_in_root(root.as_fd(), path, libc::O_PATH | flags, 0, Resolve::InRoot)
 }
 
-fn names_and_loopback(work: &ChildWork) -> Done {
+fn names(work: &ChildWork) -> Done {
     if let Some(name) = &work.hostname {
         process::set_hostname(name).during(Step::Hostname)?;
     }
     if let Some(name) = &work.domainname {
         process::set_domainname(name).during(Step::Hostname)?;
-    }
-    if work.loopback {
-        loopback_up().during(Step::Loopback)?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use super::wire::{self, Report, Step};
 use crate::sys::process;
 use crate::sys::socket::{self, receive_fds, send_fds};
 use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::cell::RefCell;
@@ -121,7 +122,10 @@ impl Created {
 
     /// Kills it in front of exec: nothing of the image has run.
     pub fn abandon(self) {
-        let _ = process::pidfd_signal(self.pidfd.as_fd(), libc::SIGKILL);
+        if process::pidfd_signal(self.pidfd.as_fd(), libc::SIGKILL).is_err() {
+            // Not collected yet, so its number is still its own.
+            let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
+        }
         let _ = waitpid(Pid::from_raw(self.pid), None);
     }
 

@@ -13,6 +13,7 @@ use super::launched::Launched;
 use super::lockdown;
 use super::ops::Slots;
 use super::prepare::{ChildWork, Prepared};
+use super::terminal;
 use super::wire::{self, Step};
 use crate::cgroup::Cgroup;
 use crate::sys::mount::mount_id;
@@ -132,6 +133,7 @@ fn recipe(
     let cwd = child::open_inside(&work.cwd, libc::O_DIRECTORY).during(Step::Cwd)?;
     child::program(work)?; // magic links are not followed, so never the launcher (CVE-2019-5736)
     let rules = lockdown::open_rules(work)?; // while we may still search every folder
+    terminal(work, socket)?; // while we may open what only root may
     child::streams(work)?;
     apparmor::at_exec(work)?; // through the launcher's procfs, not the container's
     lockdown::identity(work)?;
@@ -145,6 +147,16 @@ fn recipe(
     lockdown::filters(work, socket)?;
     child::wait(work, socket)?; // verified from outside in the meantime
     Err(Failed(Step::Exec, 0, child::execute(work)))
+}
+
+/// One of the container's own devpts; its master goes to the launcher.
+fn terminal(work: &mut ChildWork, socket: RawFd) -> Done {
+    if let Some(size) = work.terminal {
+        // The launcher's socket stays open until exec.
+        let socket = std::mem::ManuallyDrop::new(process::own(socket));
+        work.own_terminal = Some(terminal::open_beside(size, work.uid, socket.as_fd())?);
+    }
+    Ok(())
 }
 
 fn affinity(work: &ChildWork, when: usize) -> Done {

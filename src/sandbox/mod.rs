@@ -7,6 +7,7 @@
 mod apparmor;
 mod aside;
 mod child;
+mod copy_up;
 mod created;
 mod error;
 mod hook;
@@ -25,8 +26,8 @@ mod wire;
 
 pub use created::{Created, Running, Started, exec_failure};
 pub use error::LaunchError;
-pub use hook::run as run_hook;
 pub use hook::{HookError, HookProgram, Place};
+pub use hook::{ask as ask_program, run as run_hook};
 pub use join::{Target, join};
 pub use launched::Launched;
 pub use parent::launch;

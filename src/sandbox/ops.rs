@@ -133,6 +133,8 @@ pub enum Op {
         mode: bool,
         owner: bool,
     },
+    /// Copies what the folder holds that the mount will cover.
+    CopyUp { slot: Slot, target: CString },
     /// Attaches a detached mount at a place in the container's root, which must not lead through a link.
     Attach { slot: Slot, target: CString },
     /// Attaches a detached mount over the process's own root, to have somewhere to build.
@@ -176,6 +178,7 @@ impl Op {
             Op::File { .. } => "openat, write",
             Op::Node { .. } => "mknodat",
             Op::Link { .. } => "symlinkat",
+            Op::CopyUp { .. } => "openat2, read, write",
             Op::Like { .. } | Op::Inherit { .. } => "fchmodat, fchownat",
             Op::Attach { .. } | Op::AttachStage { .. } | Op::AttachIn { .. } => {
                 "openat2, move_mount"
@@ -311,25 +314,29 @@ impl Op {
                     Err(_) => Ok(()),
                 }
             }
+            Op::CopyUp { slot, target } => {
+                let covered = covered(slots, target)?;
+                super::copy_up::fill(covered.as_fd(), slots.get(*slot)?)
+            }
             Op::Inherit {
                 slot,
                 target,
                 mode,
                 owner,
             } => {
-                let covered = open_in_root(
-                    slots.get(ROOT)?,
-                    target,
-                    libc::O_PATH,
-                    0,
-                    Resolve::NoSymlinks,
-                )?;
+                let covered = covered(slots, target)?;
                 let stat = nix::sys::stat::fstat(&covered)?;
                 copy_owner_and_mode(slots.get(*slot)?, c".", &stat, *mode, *owner)
             }
             _ => Err(Errno::EINVAL),
         }
     }
+}
+
+/// The folder of the container's root that a mount will cover; no link leads to it.
+fn covered(slots: &Slots, target: &CStr) -> Result<OwnedFd, Errno> {
+    let (root, only) = (slots.get(ROOT)?, Resolve::NoSymlinks);
+    open_in_root(root, target, libc::O_PATH, 0, only)
 }
 
 fn open_path(at: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {

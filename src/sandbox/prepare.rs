@@ -22,7 +22,7 @@ use crate::plan::seccomp::Mdwe;
 use crate::sys::process::{ExecStrings, SingleThreaded};
 pub(super) use execution::{Classes, OwnExecution};
 pub(super) use namespaces::{Joining, Maps};
-use namespaces::{clone_flags, joining, kinds_apart, maps};
+use namespaces::{clone_flags, has_own_network, joining, kinds_apart, maps};
 pub(super) use ruleset::Landlock;
 use ruleset::landlock_ruleset;
 use settings::{own_proc, rlimits, sysctl};
@@ -58,6 +58,8 @@ pub(super) struct ChildWork {
     /// v1 `tasks` files, filled in when the cgroups stand.
     pub(super) doors: Vec<OwnedFd>,
     pub(super) new_cgroup_namespace: bool,
+    /// It is not among what clone3 makes.
+    pub(super) new_network: bool,
     /// The AppArmor profile of the program.
     pub(super) apparmor: Option<Profile>,
     /// Slots that the launcher fills, in the order in which it sends them.
@@ -245,6 +247,7 @@ pub fn prepare(
         },
         doors: Vec::new(),
         new_cgroup_namespace: plan.namespaces.is_new(NamespaceKind::Cgroup),
+        new_network: has_own_network(plan),
         received: mounts.received,
         stages: mounts
             .child
@@ -320,7 +323,9 @@ pub fn prepare(
         own_terminal: None,
         gate,
     };
-    debug_assert!(process.stdio == Stdio::NoTerminal || child.stdio.iter().all(Option::is_none));
+    debug_assert!(
+        !matches!(process.stdio, Stdio::Terminal(_)) || child.stdio.iter().all(Option::is_none)
+    );
     Ok(Prepared {
         clone_flags: clone_flags(plan),
         joining,

@@ -64,6 +64,7 @@ steps! {
     Enter = "join a namespace (setns)",
     Clocks = "shift the clocks of a new time namespace (unshare, write timens_offsets)",
     CloneAside = "make the child in the joined namespaces (clone3)",
+    Network = "make a network namespace (unshare)",
     Receive = "receive the mounts from the launcher (recvmsg)",
     Mark = "become non-dumpable, leave the session, reset signals (prctl, setsid, signal)",
     Cgroup = "enter its cgroup and a cgroup namespace (write, unshare)",

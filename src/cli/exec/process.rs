@@ -72,11 +72,6 @@ pub(super) fn process(args: &ExecArgs, bundle: &Bundle) -> Result<Process, Failu
     if let Some(label) = &args.process_label {
         process.set_selinux_label(Some(label.clone()));
     }
-    if process.terminal() != Some(true) && args.console_socket.is_some() {
-        return Err(Failure::exec(
-            "--console-socket without process.terminal: nothing would be sent to it",
-        ));
-    }
     Ok(process)
 }
 

@@ -10,18 +10,15 @@ use nix::unistd::Pid;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// Bytes of output that an error shows.
-const LAST_WORDS: usize = 512;
-
 /// Reads what it prints until it has ended, so that it never waits for us; a child that it leaves behind and that
 /// still has the pipe is not waited for.
 pub(super) fn attend(
     hook: &HookProgram,
-    pid: i32,
-    pidfd: &OwnedFd,
+    (pid, pidfd): (i32, &OwnedFd),
     output: &OwnedFd,
     trouble: &OwnedFd,
-) -> Result<(), HookError> {
+    most: usize,
+) -> Result<Vec<u8>, HookError> {
     for pipe in [output, trouble] {
         sys(
             fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)),
@@ -54,7 +51,7 @@ pub(super) fn attend(
             }
         }
         let ended = fds[0].revents().is_some_and(|r| !r.is_empty());
-        open = open && listen(output, &mut last_words, 16);
+        open = open && listen(output, &mut last_words, most);
         if ended {
             break true;
         }
@@ -66,8 +63,9 @@ pub(super) fn attend(
         waitpid(Pid::from_raw(pid), None),
         "collect a hook's end (waitpid)",
     )?;
-    listen(output, &mut last_words, 16);
-    let last_words = String::from_utf8_lossy(&last_words).into_owned();
+    listen(output, &mut last_words, most);
+    let output = last_words;
+    let last_words = String::from_utf8_lossy(&output).into_owned();
     if let (false, Some(seconds)) = (in_time, hook.timeout) {
         return Err(HookError::TimedOut {
             seconds,
@@ -82,7 +80,7 @@ pub(super) fn attend(
         });
     }
     let how = match status {
-        WaitStatus::Exited(_, 0) => return Ok(()),
+        WaitStatus::Exited(_, 0) => return Ok(output),
         WaitStatus::Exited(_, code) => format!("ended with exit code {code}"),
         WaitStatus::Signaled(_, signal, _) => format!("was killed by {signal}"),
         other => format!("ended as {other:?}"),
@@ -95,15 +93,15 @@ fn end_group(pid: i32, pidfd: &OwnedFd) {
     let _ = process::pidfd_signal(pidfd.as_fd(), libc::SIGKILL);
 }
 
-/// Up to so many pieces; false at the end. Only the last words are kept.
-fn listen(output: &OwnedFd, last_words: &mut Vec<u8>, pieces: usize) -> bool {
+/// A few pieces at once; false at the end. Only the last words are kept.
+fn listen(output: &OwnedFd, last_words: &mut Vec<u8>, most: usize) -> bool {
     let mut buffer = [0u8; 16384];
-    for _ in 0..pieces {
+    for _ in 0..16 {
         match process::read(output.as_raw_fd(), &mut buffer) {
             Ok(0) => return false,
             Ok(n) => {
                 last_words.extend_from_slice(&buffer[..n]);
-                let surplus = last_words.len().saturating_sub(LAST_WORDS);
+                let surplus = last_words.len().saturating_sub(most);
                 last_words.drain(..surplus);
             }
             Err(Errno::EINTR) => {}

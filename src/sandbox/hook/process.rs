@@ -36,7 +36,7 @@ fn become_hook(
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0, 0, 0)?;
     dup_to_stdio(ready.input.as_fd(), 0)?;
     dup_to_stdio(ready.output.as_fd(), 1)?;
-    dup_to_stdio(ready.output.as_fd(), 2)?;
+    dup_to_stdio(ready.errors.as_ref().unwrap_or(&ready.output).as_fd(), 2)?;
     cloexec_from(3)?;
     if let Some(door) = door {
         enter(door)?;

@@ -29,11 +29,20 @@ pub(super) fn kinds_apart(plan: &Plan) -> i32 {
     kinds.map(|kind| flag_of(*kind)).fold(0, |a, b| a | b)
 }
 
+/// Whether the child makes its network namespace itself: that takes as long as all others together, and the launcher
+/// has the child's ids and mounts to see to meanwhile. Not where it gives interfaces into it, and so needs it at once,
+/// and not where a process aside is told all namespaces.
+pub(super) fn has_own_network(plan: &Plan) -> bool {
+    let aside = !plan.namespaces.joined.is_empty() || !plan.execution.clock_offsets.is_empty();
+    plan.namespaces.is_new(NamespaceKind::Network) && plan.network.devices.is_empty() && !aside
+}
+
 pub(super) fn clone_flags(plan: &Plan) -> u64 {
     // The cgroup namespace is made once the child is in its cgroup: that is its root.
     let shifted = !plan.execution.clock_offsets.is_empty();
     let by_clone = plan.namespaces.new.iter().filter(|kind| match kind {
         NamespaceKind::Cgroup => false,
+        NamespaceKind::Network => !has_own_network(plan),
         NamespaceKind::Time => !shifted,
         _ => true,
     });

@@ -48,7 +48,10 @@ pub(super) fn landlock_ruleset(
     }
     let mut created = ruleset.create()?;
     for port in plan.ports.iter().flatten() {
-        created = created.add_rule(NetPort::new(*port, AccessNet::from_all(ABI::V4)))?;
+        created = created.add_rule(NetPort::new(*port, AccessNet::BindTcp))?;
+    }
+    for port in plan.ports.iter().flat_map(|_| &plan.connect) {
+        created = created.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
     }
     let mut rules = Vec::new();
     for rule in &plan.paths {

@@ -37,7 +37,21 @@ impl Compiler<'_> {
         let slot = self.slot();
         self.make(step, slot, &label)?;
         self.send(step.by, slot);
-        if let What::Tmpfs { mode, uid, gid, .. } = &step.what {
+        if let What::Tmpfs {
+            mode,
+            uid,
+            gid,
+            copy_up,
+            ..
+        } = &step.what
+        {
+            if *copy_up {
+                let label = format!(
+                    "{label}, copying what it covers, 32 folders deep at most, into it; is its size large enough?"
+                );
+                let target = target.clone();
+                self.push(By::Child, &label, Op::CopyUp { slot, target });
+            }
             let (mode, owner) = (mode.is_none(), uid.is_none() && gid.is_none());
             if mode || owner {
                 let target = target.clone();
@@ -196,12 +210,15 @@ impl Compiler<'_> {
                 mode,
                 uid,
                 gid,
+                writing,
                 holds,
+                ..
             } => {
                 let mut options = vec![
                     ("size", size.to_string()),
                     ("nr_inodes", inodes.to_string()),
                 ];
+                options.extend(writing.iter().map(|w| (w.name(), String::new())));
                 options.extend(mode.map(|m| ("mode", format!("{m:o}"))));
                 options.extend(uid.map(|u| ("uid", u.to_string())));
                 options.extend(gid.map(|g| ("gid", g.to_string())));
