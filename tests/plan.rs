@@ -48,6 +48,7 @@ fn host(kernel: (u32, u32), landlock_abi: u32, cgroups: CgroupLayout) -> Host {
         release: format!("{}.{}.0", kernel.0, kernel.1),
         kernel,
         landlock_abi,
+        missing_calls: Vec::new(),
         privilege: Privilege::Root,
         caller: CallerIds {
             uid: 0,

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use cofferdam::seccomp::{
-    Action, Arch, Call, Cond, Gate, Insn, Op, Parameters, Profile, Rule, Template, Value, Width,
-    adopt, compile, prepared, run, syscalls,
+    Action, Arch, Call, Cond, Gate, Insn, Op, Parameters, Profile, Program, Rule, Telling,
+    Template, Value, Width, adopt, compile, prepared, run, syscalls,
 };
 use proptest::prelude::*;
 
@@ -87,6 +87,7 @@ fn a_rule(calls: usize) -> impl Strategy<Value = Rule> {
             args,
             reason: String::new(),
             gate: Gate::Always,
+            telling: Telling::Told,
         }
     })
 }
@@ -179,7 +180,8 @@ fn equal_conditions_in_different_words_are_alternatives() {
         action: EPERM,
         args,
         reason: String::new(),
-        gate: cofferdam::seccomp::Gate::Always,
+        gate: Gate::Always,
+        telling: Telling::Told,
     };
     let zero = |mask| cond(Op::MaskedEq { mask }, 0);
     let profile = Profile {
@@ -284,6 +286,7 @@ fn a_program_beyond_the_kernels_limit_is_refused() {
         args: vec![cond(value)],
         reason: String::new(),
         gate: Gate::Always,
+        telling: Telling::Told,
     };
     let profile = Profile {
         default: EPERM,
@@ -414,6 +417,112 @@ fn prepared_programs_are_the_compiled_ones() {
             compiled.filter.len()
         );
     }
+}
+
+// ---- watched ----
+
+/// The kernel asks about a call exactly where it would have refused it with an errno, and the watcher's answer is that
+/// errno; what is killed stays killed, what is allowed stays allowed. `quiet` calls aren't asked about.
+#[track_caller]
+fn same_but_for_the_asking(plain: &Program, watched: &Program, profile: &Profile) {
+    let quiet = ["clone3", "openat2", "fchmodat2", "ioctl"].map(number);
+    for number in (0..1024).chain([0x3fff_ffff, 0x4000_0001]) {
+        for args in samples(profile, syscalls::name(Arch::NATIVE, number)) {
+            let call = Call::native(Arch::NATIVE, number, args);
+            let expected = plain.verdict(number, args).unwrap();
+            match (watched.verdict(number, args).unwrap(), expected) {
+                (Action::Notify, Action::Errno(errno)) => assert_eq!(plain.errno(&call), errno),
+                (Action::Notify, other) => panic!("{number} {args:x?} would have been {other:?}"),
+                (found, Action::Errno(_)) => {
+                    assert_eq!(found, expected, "{number} {args:x?}");
+                    assert!(quiet.contains(&number), "{number} {args:x?} is not told");
+                }
+                (found, _) => assert_eq!(found, expected, "{number} {args:x?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_watcher_answers_as_the_filter_would_have() {
+    for template in Template::ALL {
+        let profile = template.profile().unwrap();
+        let alone = profile.groups().into_iter().map(|group| vec![group]);
+        for groups in std::iter::once(Vec::new()).chain(alone) {
+            let plain = template.program(&launch(&groups)).unwrap();
+            let watched = template.watched(&launch(&groups), &[]).unwrap();
+            same_but_for_the_asking(&plain, &watched, &profile);
+        }
+        let compiled = compile(&profile.watched(&[]), Arch::NATIVE, &launch(&[])).unwrap();
+        assert_eq!(template.watched(&launch(&[]), &[]).unwrap(), compiled);
+    }
+}
+
+#[test]
+fn watching_makes_no_allowed_call_slower() {
+    for template in Template::ALL {
+        let plain = prepared(template, FD);
+        let watched = template.watched(&launch(&[]), &[]).unwrap();
+        for (name, number) in syscalls::all(Arch::NATIVE) {
+            let call = Call::native(Arch::NATIVE, number, [0; 6]);
+            let of = |program: &Program| run(&program.filter, &call).unwrap();
+            let (a, b) = (of(&plain), of(&watched));
+            assert_eq!(a.read_args, b.read_args, "{name}");
+            assert!(
+                b.steps <= a.steps + 2,
+                "{name}: {} for {}",
+                b.steps,
+                a.steps
+            );
+        }
+    }
+}
+
+#[test]
+fn an_engines_filter_is_watched_behind_ours() {
+    let oci = serde_json::json!({
+        "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1,
+        "syscalls": [
+            { "names": ["read", "write", "mount", "getpid"], "action": "SCMP_ACT_ALLOW" },
+            { "names": ["uname"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95 },
+            { "names": ["times"], "action": "SCMP_ACT_KILL_PROCESS" },
+            { "names": ["sysinfo"], "action": "SCMP_ACT_ERRNO", "errnoRet": 0 },
+        ]
+    });
+    let oci: oci_spec::runtime::LinuxSeccomp = serde_json::from_value(oci).unwrap();
+    let theirs = adopt(&oci, Arch::NATIVE).unwrap().profile;
+    let theirs = compile(&theirs, Arch::NATIVE, &launch(&[])).unwrap();
+    let profile = Template::Default.profile().unwrap();
+    let plain = prepared(Template::Default, FD).then(&theirs).unwrap();
+    let ours = Template::Default.watched(&launch(&[]), &[]).unwrap();
+    assert!(
+        ours.then(&theirs).is_err(),
+        "unwatched, it would decide first"
+    );
+    let watched = ours.then_watched(&theirs).unwrap();
+    same_but_for_the_asking(&plain, &watched, &profile);
+    for (name, errno) in [("uname", 95), ("sysinfo", 0), ("mount", 1), ("futex", 1)] {
+        let found = watched.verdict(number(name), [0; 6]).unwrap();
+        assert_eq!(found, Action::Notify, "{name}");
+        let call = Call::native(Arch::NATIVE, number(name), [0; 6]);
+        assert_eq!(plain.errno(&call), errno, "{name}");
+    }
+    let killed = watched.verdict(number("times"), [0; 6]).unwrap();
+    assert_eq!(killed, Action::KillProcess);
+}
+
+#[test]
+fn routed_calls_are_asked_about_and_never_let_through() {
+    let plain = prepared(Template::Default, FD);
+    let routed = Template::Default.watched(&launch(&[]), &["bind", "listen"]);
+    let verdict = |name| routed.as_ref().unwrap().verdict(number(name), [0; 6]);
+    for name in ["bind", "listen", "mount"] {
+        assert_eq!(verdict(name).unwrap(), Action::Notify);
+        // Nobody there to carry it out: it is refused.
+        let call = Call::native(Arch::NATIVE, number(name), [0; 6]);
+        assert_eq!(plain.errno(&call), 1);
+    }
+    assert_eq!(verdict("accept4").unwrap(), Action::Allow);
 }
 
 #[test]

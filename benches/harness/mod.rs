@@ -54,6 +54,14 @@ pub fn fixture(work: &Path) -> Option<PathBuf> {
     Some(root)
 }
 
+/// Where the contestants keep their state: in memory, as /run is on every machine with an init; a folder below `work`
+/// where there is no such place.
+pub fn state_folder(work: &Path) -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir_in(work))
+        .expect("a folder for the state")
+}
+
 pub fn compile(source: &Path, to: &Path) -> Option<()> {
     let done = Command::new("cc")
         .args(["-O2", "-static", "-o"])

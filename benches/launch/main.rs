@@ -23,15 +23,16 @@ fn main() {
         return;
     };
     harness::hide_hybrid();
-    let mut field = contestants(work.path(), &root);
+    let state = harness::state_folder(work.path());
+    let mut field = contestants(work.path(), &root, state.path());
     rounds(&mut field, asked_rounds(200));
     report("launch", &mut field);
 }
 
-fn contestants(work: &Path, root: &Path) -> Vec<Contestant> {
+fn contestants(work: &Path, root: &Path, states: &Path) -> Vec<Contestant> {
     let text = |p: &Path| p.display().to_string();
     let words = |list: &[&str]| list.iter().map(|w| w.to_string()).collect::<Vec<_>>();
-    let state = text(&work.join("state"));
+    let state = text(&states.join("cofferdam"));
     let mut field = vec![
         Contestant::new(
             "floor",
@@ -70,7 +71,7 @@ fn contestants(work: &Path, root: &Path) -> Vec<Contestant> {
     let bundle = work.join("bundle");
     for name in ["crun", "runc"] {
         if there(name) && oci_bundle(&bundle, root) {
-            let state = text(&work.join(name));
+            let state = text(&states.join(name));
             let run = format!(
                 "{name} --root {state} run -b {} bench-{name}",
                 text(&bundle)

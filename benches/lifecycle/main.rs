@@ -1,8 +1,10 @@
-//! `create`, `start` and `delete` of one bundle, each on its own, beside crun and runc, and a whole `podman run`.
+//! `create`, `start` and `delete` of one bundle, each on its own, beside crun and runc; whole `podman run`s and
+//! `docker run`s.
 //!
 //! Every figure is a whole process from fork to exit, the runtimes in turn in one run; read the ratios.
-//! `cargo bench --bench lifecycle -- [ROUNDS]`; needs root and a C compiler; podman and the peers where installed.
+//! `cargo bench --bench lifecycle -- [ROUNDS]`; needs root and a C compiler; podman, docker and the peers where installed.
 
+mod docker;
 #[allow(dead_code)] // each bench uses its part
 #[path = "../harness/mod.rs"]
 mod harness;
@@ -30,6 +32,7 @@ fn main() {
     harness::hide_hybrid();
     verbs(work.path(), &bundle, asked_rounds(100));
     podman(work.path(), &root, asked_rounds(100) / 5);
+    docker::docker(work.path(), &root, asked_rounds(100) / 5);
 }
 
 fn words(text: &str) -> Vec<String> {

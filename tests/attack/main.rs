@@ -1,14 +1,14 @@
 //! Attacks: each sets a trap that has caught a launcher before, and shows that it fails here, and why.
 //!
 //! `cve`: launcher vulnerabilities by their number; `race`: those that are races. `inside`: what a hostile program
-//! tries (`attempts`: the table; `verbs`: its other deeds). `exhaustion`: bombs. `joining`: traps for `exec`.
+//! tries (`audit::probes`: the product's own table; `verbs`: other deeds). `exhaustion`: bombs. `joining`: traps for
+//! `exec`.
 #![allow(unsafe_code)]
 
 #[path = "../support/mod.rs"]
 #[macro_use]
 mod support;
 
-mod attempts;
 mod cve;
 mod exhaustion;
 mod inside;

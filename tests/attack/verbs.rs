@@ -7,7 +7,7 @@ use std::path::Path;
 pub fn run(verb: &str, args: &[String]) -> Option<i32> {
     let arg = |n: usize| args.get(n).map_or("", String::as_str);
     match verb {
-        "attempts" => return Some(crate::attempts::all(args)),
+        "attempts" => args.iter().for_each(|id| attempt(id)),
         "threads" => threads(),
         "fds" => fds(),
         "trace" => trace(arg(0)),
@@ -27,10 +27,16 @@ pub fn run(verb: &str, args: &[String]) -> Option<i32> {
         "inodes" => inodes(arg(0)),
         "hunt" => crate::joining::hunt(),
         "massacre" => crate::joining::massacre(),
-        "raw" => raw(arg(0)),
         _ => return None,
     }
     Some(0)
+}
+
+/// One of the audit's attacks.
+fn attempt(id: &str) {
+    use cofferdam::audit::probes::{Field, find, name};
+    let probe = find(id).unwrap();
+    println!("{id} {}", name((probe.deed)(&Field::default())));
 }
 
 fn trace(pid: &str) {
@@ -247,34 +253,4 @@ fn inodes(dir: &str) {
             return;
         }
     }
-}
-
-/// System calls that must end the process.
-fn raw(what: &str) {
-    println!("before");
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: getpid, or socketcall with an argument block below 4 GiB that only socket() reads.
-    let answer = unsafe {
-        match what {
-            "int80" => crate::support::payload::int80(20, 0, 0),
-            "socketcall-alg" => {
-                let low = libc::mmap(
-                    0x1000_0000 as *mut libc::c_void,
-                    4096,
-                    libc::PROT_READ | libc::PROT_WRITE,
-                    libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE,
-                    -1,
-                    0,
-                );
-                *low.cast::<[u32; 3]>() = [38, 5, 0];
-                crate::support::payload::int80(102, 1, low as u64)
-            }
-            "x32" => libc::syscall(0x4000_0000 | libc::SYS_getpid),
-            "x32-execve" => libc::syscall(0x4000_0000 | 520, 0, 0, 0),
-            _ => 0,
-        }
-    };
-    #[cfg(not(target_arch = "x86_64"))]
-    let answer = what.len();
-    println!("after {answer}");
 }

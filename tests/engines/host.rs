@@ -316,6 +316,11 @@ impl Host {
 /// The site policy that the hosts start with.
 pub const STRICT: &str = include_str!("../../profiles/engines/strict.toml");
 
+/// The same with logs.
+pub fn logged() -> String {
+    format!("{STRICT}\n[logs]\nspool = \"/var/log/cofferdam-spool\"\n")
+}
+
 /// The one for the time of moving.
 pub const TRANSITION: &str = include_str!("../../profiles/engines/transition.toml");
 

@@ -12,6 +12,7 @@ mod support;
 #[allow(dead_code, unused_imports, unused_macros)]
 mod roots;
 
+mod audit;
 mod buildah;
 mod containerd;
 mod cri;

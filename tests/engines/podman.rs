@@ -1,7 +1,7 @@
 //! podman through conmon, with its usual configuration files.
 
 use crate::engines;
-use crate::host::{Host, TRANSITION};
+use crate::host::{Host, TRANSITION, logged};
 use crate::images::{BUSYBOX, busybox};
 use crate::need;
 use crate::scope::assert_told_apart;
@@ -27,7 +27,7 @@ pub fn configure(host: &Host) {
     );
 }
 
-fn boot() -> Host {
+pub fn boot() -> Host {
     let host = Host::boot();
     configure(&host);
     let tar = busybox(&host);
@@ -236,5 +236,50 @@ fn health_checks_run_by_exception_and_exec_is_refused_without_it() {
     host.line("podman exec -t a echo")
         .said(126, &["SS-011/8.4.1"]);
     host.line("podman rm -f -t 0 a").ok();
+    host.assert_clean();
+}
+
+#[test]
+fn exec_has_a_terminal_under_its_exception_alone() {
+    engines!("podman", "ip", "busybox");
+    let host = boot();
+    let entry = exception("exec-terminal", "8.4.1", "exec = \"terminal\"");
+    host.write(
+        "/etc/cofferdam/exceptions.d/test.toml",
+        &format!("version = 1\n{entry}"),
+    );
+    run(&host, "-d --name a", &["sleep", "1000"]).ok();
+    assert_eq!(
+        host.line("podman exec -t a tty").ok().trim_end(),
+        "/dev/pts/0"
+    );
+    assert_eq!(host.line("podman exec -t a sh -c false").code, 1);
+    assert_eq!(host.line("podman exec a echo inside").ok(), "inside\n");
+    run(&host, "--rm -t", &["echo"]).said(126, &["SS-011/8.4.1"]);
+    host.line("podman rm -f -t 0 a").ok();
+    host.assert_clean();
+}
+
+#[test]
+fn what_is_kept_and_what_podman_logs_shows_agree() {
+    engines!("podman", "ip", "busybox");
+    let host = boot();
+    host.write("/etc/cofferdam/policy.toml", &logged());
+    // Short programs: conmon reads no more than what is in its pipes when the container ends.
+    for n in 0..10 {
+        let name = format!("s{n}");
+        let ran = run(&host, &format!("--name {name}"), &["seq", "1", "2000"]);
+        let id = host.line(&format!("podman inspect {name} --format {{{{.Id}}}}"));
+        let kept = host.call(&[&host.runtime(), "logs", id.ok().trim()]);
+        let numbers: String = (1..=2000).map(|n| format!("{n}\n")).collect();
+        assert_eq!(kept.ok(), numbers);
+        assert_eq!(host.line(&format!("podman logs {name}")).ok(), numbers);
+        assert_eq!(ran.ok(), numbers);
+        host.line(&format!("podman rm {name}")).ok();
+    }
+    run(&host, "-d --name a", &["sleep", "1000"]).ok();
+    host.line("podman stop -t 1 a").ok();
+    assert_eq!(status(&host, "a"), "exited 137");
+    host.line("podman rm a").ok();
     host.assert_clean();
 }

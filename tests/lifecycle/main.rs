@@ -13,10 +13,12 @@ mod links;
 mod listener;
 mod no_allocation;
 mod oci;
+mod old_kernel;
 mod record;
 mod report;
 mod rootless;
 mod run;
+mod step;
 mod terminal;
 
 payload!(verb);
@@ -26,7 +28,8 @@ fn verb(verb: &str, args: &[String]) -> Option<i32> {
     match verb {
         "eat" => Some(run::eat(&args[0])),
         "start-hook" => Some(hooks::start_hook(args)),
-        "tty" => Some(terminal::tty()),
+        "without" => Some(old_kernel::without(args)),
+        "tty" => Some(support::terminal::tty()),
         "open-files" => Some(descriptors::open_files()),
         "make-dir" => Some(listener::make_dir()),
         "ignore-term" => Some(run::ignore_term()),

@@ -103,12 +103,16 @@ fn the_child_does_not_allocate() {
     need!(Root);
     let rig = crate::support::Rig::new();
     // Much of what can be asked: every one of these is carried out by the child.
+    std::fs::create_dir(rig.rootfs().join("data/folder")).unwrap();
+    std::fs::write(rig.rootfs().join("data/folder/file"), "copied").unwrap();
+    std::os::unix::fs::symlink("file", rig.rootfs().join("data/folder/link")).unwrap();
     let mut spec = rig.spec(&["exit", "0"]);
     spec["hostname"] = "alloc".into();
     spec["process"]["env"] = serde_json::json!(["A=b"]);
     spec["process"]["cwd"] = "/tmp".into();
     spec["mounts"].as_array_mut().unwrap().extend([
         serde_json::json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["size=1m"] }),
+        serde_json::json!({ "destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"] }),
         serde_json::json!({ "destination": "/new/place", "type": "tmpfs", "source": "tmpfs", "options": ["size=1m"] }),
         serde_json::json!({ "destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue" }),
     ]);

@@ -4,6 +4,7 @@ use crate::need;
 use crate::support::{Rig, text, unique};
 use serde_json::json;
 use std::fs;
+use std::io::Write;
 
 /// What transition lets pass stands on record, and the report makes of it the exceptions that strict would need.
 #[test]
@@ -102,4 +103,40 @@ fn a_record_that_cannot_be_written_stops_the_launch() {
         ],
     );
     rig.assert_clean(&id);
+}
+
+/// A site has millions of launches: the report reads them one by one, and no line makes it hold more.
+#[test]
+fn records_are_added_up_in_little_memory() {
+    let rig = Rig::new();
+    let records = rig.path("launches.jsonl");
+    let mut file = std::io::BufWriter::new(fs::File::create(&records).unwrap());
+    let padding = "x".repeat(1500);
+    for n in 0..40_000 {
+        writeln!(
+            file,
+            r#"{{"result":"verified","image":"web:{}","program":"/x","requested":"t","padding":"{padding}"}}"#,
+            n % 3
+        )
+        .unwrap();
+    }
+    // More than a line may have, then a record again, the last without its line feed.
+    writeln!(file, "{}", "y".repeat(20 << 20)).unwrap();
+    write!(
+        file,
+        r#"{{"result":"verified","image":"last:1","program":"/x","requested":"t"}}"#
+    )
+    .unwrap();
+    drop(file);
+    let mut command = std::process::Command::new("sh");
+    // A quarter of what the file has, for heap and all private memory.
+    command.args(["-c", "ulimit -d 20000; exec \"$@\"", "sh"]);
+    command.arg(env!("CARGO_BIN_EXE_cofferdam"));
+    command.args(["policy", "report", "--records", text(&records)]);
+    let shown = crate::support::finish(command);
+    let shown = shown.ok();
+    assert!(shown.contains("web:0: 13334 launches, last t"), "{shown}");
+    assert!(shown.contains("last:1: 1 launches, last t"), "{shown}");
+    let skipped = "warning: line 40001 is no launch record: it has more than 4194304 bytes";
+    assert!(shown.contains(skipped), "{shown}");
 }

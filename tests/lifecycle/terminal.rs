@@ -1,47 +1,15 @@
 //! Terminals, where an exception lets one in: for engines by console socket, for `run` on the caller's own.
 
 use crate::need;
+use crate::support::terminal::{Shown, accept, is_canonical, until};
 use crate::support::{Rig, finish, text, unique, wait_fd};
-use cofferdam::sys::{process, socket, terminal};
-use nix::pty::{OpenptyResult, openpty};
-use nix::sys::termios::{LocalFlags, tcgetattr};
+use cofferdam::sys::{process, terminal};
 use serde_json::{Value, json};
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::io::Write;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
-
-/// Says what the program's terminal is, then repeats lines until "end" or the end of input.
-pub fn tty() -> i32 {
-    let name = nix::unistd::ttyname(std::io::stdin()).map(|p| p.display().to_string());
-    let all = [0, 1, 2].map(|fd| {
-        let fd = process::own(fd);
-        let is = nix::unistd::isatty(&fd).unwrap();
-        std::mem::forget(fd);
-        is
-    });
-    let owner = fs::metadata("/proc/self/fd/0").map_or(0, |m| m.uid());
-    let size = terminal::size(std::io::stdin().as_fd());
-    let controlling = File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/tty")
-        .is_ok();
-    println!("{all:?} {name:?} uid {owner} {size:?} controlling {controlling}");
-    let console = File::options().write(true).open("/dev/console");
-    let wrote = console.and_then(|mut c| c.write_all(b"on the console\n"));
-    println!("console {}", wrote.is_ok());
-    for line in std::io::stdin().lines().map_while(Result::ok) {
-        match line.as_str() {
-            "end" => return 3,
-            "size" => println!("{:?}", terminal::size(std::io::stdin().as_fd()).unwrap()),
-            line => println!("heard {line}"),
-        }
-    }
-    4
-}
 
 fn spec(rig: &Rig, args: &[&str]) -> Value {
     let mut spec = rig.spec(args);
@@ -58,35 +26,6 @@ fn spec(rig: &Rig, args: &[&str]) -> Value {
     let pts = json!({"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": options});
     spec["mounts"].as_array_mut().unwrap().push(pts);
     spec
-}
-
-/// Reads until `end` has come, with a deadline.
-fn until(master: &OwnedFd, end: &str) -> String {
-    let mut out = String::new();
-    let mut file = File::from(master.try_clone().unwrap());
-    while !out.contains(end) {
-        assert!(wait_fd(master.as_fd()), "no {end:?} in {out:?}");
-        let mut piece = [0u8; 1024];
-        match file.read(&mut piece) {
-            Ok(0) | Err(_) => panic!("ended without {end:?}: {out:?}"),
-            Ok(n) => out.push_str(&String::from_utf8_lossy(&piece[..n])),
-        }
-    }
-    out
-}
-
-/// What an engine does: accept, take the descriptor and its name.
-fn accept(listener: &UnixListener) -> (OwnedFd, String) {
-    let (stream, _) = listener.accept().unwrap();
-    let (mut bytes, mut fds) = ([0u8; 4096], [-1; socket::MOST]);
-    let (n, count) = socket::receive_fds(stream.as_raw_fd(), &mut bytes, &mut fds)
-        .unwrap()
-        .unwrap();
-    assert_eq!(count, 1);
-    (
-        process::own(fds[0]),
-        String::from_utf8(bytes[..n].to_vec()).unwrap(),
-    )
 }
 
 #[test]
@@ -115,20 +54,20 @@ fn an_engine_gets_the_master_of_the_programs_terminal() {
         assert_eq!(name, "/dev/pts/0");
         rig.call(&["start", &id]).ok();
         let pidfd = process::pidfd_open(rig.pid(&id)).unwrap();
-        let said = until(&master, "console true\n");
+        let said = until(&master, "console true\r\n");
         assert!(
             said.starts_with(
-                "[true, true, true] Ok(\"/dev/pts/0\") uid 65532 Ok((24, 81)) controlling true\n"
+                "[true, true, true] Ok(\"/dev/pts/0\") uid 65532 Ok((24, 81)) controlling true\r\n"
             ),
             "{said:?}"
         );
         assert!(
-            said.contains("on the console\n") && !said.contains('\r'),
+            said.contains("on the console\r\n") && !said.contains("\r\r"),
             "{said:?}"
         );
         let mut keys = File::from(master.try_clone().unwrap());
         keys.write_all(b"hello\n").unwrap();
-        until(&master, "heard hello\n");
+        until(&master, "heard hello\r\n");
         // The interrupt key reaches the one that the terminal controls: it has a handler for nothing, as pid 1.
         keys.write_all(b"end\n").unwrap();
         assert!(wait_fd(pidfd.as_fd()));
@@ -223,32 +162,9 @@ fn a_console_socket_that_is_none_is_an_error_and_nothing_is_left() {
     rig.assert_clean(&id);
 }
 
-struct Shown {
-    outer: OwnedFd,
-    other: OwnedFd,
-    child: std::process::Child,
-}
-
 /// `run --tty` on a terminal of our own.
 fn shown(rig: &Rig, name: &str, args: &[&str]) -> Shown {
-    let OpenptyResult { master, slave } = openpty(None, None).unwrap();
-    terminal::set_size(slave.as_fd(), (30, 100)).unwrap();
-    let mut command = rig.run_command(name, &["-t"], args);
-    command.stdin(slave.try_clone().unwrap());
-    command.stdout(slave.try_clone().unwrap());
-    command.stderr(slave.try_clone().unwrap());
-    Shown {
-        child: command.spawn().unwrap(),
-        outer: master,
-        other: slave,
-    }
-}
-
-fn is_canonical(terminal: &OwnedFd) -> bool {
-    tcgetattr(terminal)
-        .unwrap()
-        .local_flags
-        .contains(LocalFlags::ICANON)
+    Shown::on(rig.run_command(name, &["-t"], args))
 }
 
 #[test]

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod copy_up;
 mod execution;
 mod features;
 mod interfaces;

@@ -51,6 +51,7 @@ pub fn host() -> Host {
         release: "6.18.44".into(),
         kernel: (6, 18),
         landlock_abi: 7,
+        missing_calls: Vec::new(),
         privilege: Privilege::Root,
         caller: root,
         bounding: (1 << 41) - 1,

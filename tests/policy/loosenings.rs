@@ -219,6 +219,25 @@ const CASES: &[Case] = &[
         loosened: |g| g.ports == Ports::Declared(vec![8080, 8443]),
     },
     Case {
+        control: "SS-011/8.5.4",
+        grant: "connect = [\"mail.example.com:25\"]",
+        ask: |mut l| {
+            let asked = cofferdam::request::openings::connect("Mail.example.com:25=2525");
+            l.extras.openings.connects = vec![asked.unwrap()];
+            l
+        },
+        loosened: |g| g.openings.connects.len() == 1,
+    },
+    Case {
+        control: "SS-011/8.1.3",
+        grant: "networks = [\"site\"]",
+        ask: |mut l| {
+            l.extras.openings.cni = Some("site".into());
+            l
+        },
+        loosened: |g| g.openings.cni.is_some(),
+    },
+    Case {
         control: "SS-011/8.5.1",
         grant: "root_user = true",
         ask: |l| l.set("/process/user/uid", 0),

@@ -570,7 +570,13 @@ pub fn rows() -> Vec<Row> {
         ),
         row(
             "/mounts",
-            json!([{"destination": "/tmp", "type": "tmpfs", "options": ["tmpcopyup"]}]),
+            json!([{"destination": "/tmp", "type": "tmpfs", "options": ["tmpcopyup", "sync", "dirsync", "lazytime"]}]),
+            Kept,
+            Kept,
+        ),
+        row(
+            "/mounts",
+            json!([{"destination": "/data", "type": "bind", "source": "/srv/d", "options": ["rbind", "sync"]}]),
             Cut,
             Cut,
         ),

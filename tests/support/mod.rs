@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_macros, unused_imports)]
 
 pub mod payload;
+pub mod terminal;
 
 use serde_json::{Value, json};
 use std::fs;
@@ -102,6 +103,11 @@ pub fn skip(test: &str, what: &str, why: &str) {
     assert!(!forced, "REQUIRE={required}, but {test} can't run: {why}");
     // Past libtest, which hides what a passing test prints.
     let _ = writeln!(std::io::stderr(), "SKIP {test}: {why}");
+}
+
+/// Whether the kernel is older than this release: what it lacks, the plan says in a line `not here`.
+pub fn older_than(major: u32, minor: u32) -> bool {
+    cofferdam::host::Host::probe().unwrap().kernel < (major, minor)
 }
 
 /// An entry of an exceptions file that is in force today, for every launch.

@@ -7,6 +7,8 @@ mod support;
 
 mod events;
 mod exec;
+mod exec_terminal;
+mod forms;
 mod lives;
 mod pause;
 mod update;
@@ -17,6 +19,7 @@ payload!(verb);
 fn verb(verb: &str, _args: &[String]) -> Option<i32> {
     match verb {
         "eat" => events::eat(),
+        "tty" => return Some(support::terminal::tty()),
         "try" => exec::try_it(),
         _ => return None,
     }

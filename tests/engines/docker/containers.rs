@@ -1,7 +1,7 @@
 //! One container: what its user sees of it, and what it may not.
 
-use super::{inspect, run, until_it_is};
-use crate::host::{Host, TRANSITION};
+use super::{except, inspect, run, until_it_is};
+use crate::host::{Host, TRANSITION, logged};
 use crate::scope::assert_told_apart;
 
 pub(super) fn a_container_runs_and_its_output_and_exit_code_come_back(host: &Host) {
@@ -165,6 +165,23 @@ pub(super) fn health_checks_run_by_exception_and_exec_is_refused_without_it(host
     host.assert_clean();
 }
 
+pub(super) fn exec_has_a_terminal_under_its_exception_alone(host: &Host) {
+    except(host, &[("8.4.1", "exec = \"terminal\"")]);
+    run(host, "-d --name aa", &["sleep", "1000"]).ok();
+    // Of the container's own devpts, controlling, with the size and the exit code of the process.
+    let said = host.line("docker exec -t aa tty");
+    assert_eq!(said.ok().trim_end(), "/dev/pts/0");
+    // Interactive: on the client's own terminal, which script makes and the client sets raw.
+    host.call(&["script", "-qec", "docker exec -ti aa tty", "/dev/null"])
+        .said(0, &["/dev/pts/", "\r\n"]);
+    assert_eq!(host.line("docker exec -t aa false").code, 1);
+    assert_eq!(host.line("docker exec aa echo inside").ok(), "inside\n");
+    // The exception is for exec: no container begins with one.
+    run(host, "--rm -t", &["echo"]).said(126, &["SS-011/8.4.1"]);
+    host.line("docker rm -f aa").ok();
+    host.assert_clean();
+}
+
 /// Docker 25 and newer ask a runtime what it can do, and show it.
 pub(super) fn features_are_shown_to_its_user(host: &Host) {
     let shown = host.call(&["docker", "info", "--format", "{{json .Runtimes}}"]);
@@ -178,5 +195,24 @@ pub(super) fn features_are_shown_to_its_user(host: &Host) {
             .unwrap()
             .starts_with("1.")
     );
+    host.assert_clean();
+}
+
+pub(super) fn what_is_kept_and_what_docker_logs_shows_agree(host: &Host) {
+    host.write("/etc/cofferdam/policy.toml", &logged());
+    let numbers: String = (1..=2000).map(|n| format!("{n}\n")).collect();
+    for n in 0..3 {
+        let name = format!("s{n}");
+        let ran = run(host, &format!("--name {name}"), &["seq", "1", "2000"]);
+        assert_eq!(ran.ok(), numbers);
+        let id = inspect(host, &name, ".Id");
+        assert_eq!(host.call(&[&host.runtime(), "logs", &id]).ok(), numbers);
+        assert_eq!(host.line(&format!("docker logs {name}")).ok(), numbers);
+        host.line(&format!("docker rm {name}")).ok();
+    }
+    run(host, "-d --name aa", &["sleep", "1000"]).ok();
+    host.line("docker stop -t 1 aa").ok();
+    assert_eq!(inspect(host, "aa", ".State.ExitCode"), "137");
+    host.line("docker rm aa").ok();
     host.assert_clean();
 }

@@ -39,6 +39,8 @@ tests!(installed, Installed:
     containers::volumes_are_shown_and_written,
     containers::a_published_port_and_a_network_of_its_own_reach_the_service,
     containers::health_checks_run_by_exception_and_exec_is_refused_without_it,
+    containers::exec_has_a_terminal_under_its_exception_alone,
+    containers::what_is_kept_and_what_docker_logs_shows_agree,
     daemons::a_restart_policy_starts_it_again,
     daemons::daemons_come_back_to_their_containers,
     daemons::a_daemon_that_is_killed_while_it_starts_containers_loses_none,
@@ -51,6 +53,7 @@ tests!(newest, Newest:
     containers::rights_that_are_asked_for_are_cut_to_the_ceiling,
     containers::a_published_port_and_a_network_of_its_own_reach_the_service,
     containers::health_checks_run_by_exception_and_exec_is_refused_without_it,
+    containers::exec_has_a_terminal_under_its_exception_alone,
     containers::features_are_shown_to_its_user,
     daemons::daemons_come_back_to_their_containers,
 );

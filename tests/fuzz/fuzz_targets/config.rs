@@ -14,6 +14,7 @@ fn host() -> Host {
         release: "6.18.0".into(),
         kernel: (6, 18),
         landlock_abi: 7,
+        missing_calls: Vec::new(),
         privilege: Privilege::Root,
         caller: CallerIds {
             uid: 0,

@@ -1,0 +1,171 @@
+//! The collector is restarted in the middle of 25,000 lines a second, ended properly, killed, or killed after it has
+//! stood still while its kernel went on taking what came: nothing is lost.
+
+use crate::count::{Count, count, syslog};
+use crate::lab::{self, Lab, until};
+use crate::producer::Producer;
+use crate::python::{self, Python};
+use crate::receivers::{Rsyslog, Running};
+use crate::support;
+use cofferdam::logs::ship::Notice;
+use cofferdam::policy::{Protocol, Transport};
+use nix::sys::signal::Signal;
+use std::sync::atomic::Ordering;
+
+const LINES: u64 = 75_000;
+const A_SECOND: u64 = 25_000;
+
+/// How the collector ends: at once, or after the producer has written a fifth of the lines to one that stands still.
+const ENDS: [(Signal, bool); 3] = [
+    (Signal::SIGTERM, false),
+    (Signal::SIGKILL, false),
+    (Signal::SIGKILL, true),
+];
+
+/// One run: so many lines, the collector away while the producer writes a fifth of them.
+fn restarted(
+    lab: &Lab,
+    target: cofferdam::policy::Target,
+    (signal, stands): (Signal, bool),
+    start: &dyn Fn() -> Running,
+    stored: &dyn Fn() -> Count,
+) {
+    let running = start();
+    let (producer, over) = Producer::new(&lab.spool());
+    let progress = producer.start(LINES, A_SECOND);
+    let shipping = lab.ship(vec![target], over);
+    until("a fifth of the lines", || stored().stored > LINES / 5);
+    let meanwhile = |lines: u64| {
+        let back = (progress.written.load(Ordering::Relaxed) + lines).min(LINES);
+        until("lines written meanwhile", || {
+            progress.written.load(Ordering::Relaxed) >= back
+        });
+    };
+    if stands {
+        // What reads by fits and starts is given ever more room by its kernel.
+        for _ in 0..5 {
+            running.signal(Signal::SIGSTOP);
+            meanwhile(LINES / 40);
+            running.signal(Signal::SIGCONT);
+            meanwhile(LINES / 200);
+        }
+        running.signal(Signal::SIGSTOP);
+        meanwhile(LINES / 10);
+    }
+    running.end(signal);
+    meanwhile(LINES / 5);
+    shipping.wait_for(|n| matches!(n, Notice::Down { .. }));
+    let _running = start();
+    progress.join();
+    let notices = shipping.delivered();
+    until("the last line", || stored().lost == 0);
+    let told = stored();
+    eprintln!("{signal} {stands}: {told:?}");
+    assert_eq!((told.lost, told.changed), (0, 0));
+    // What was on its way comes twice; what came twice can be told apart, and is little.
+    assert!(told.duplicate < LINES / 3, "{told:?}");
+    let ups = notices.iter().filter(|n| matches!(n, Notice::Up { .. }));
+    assert!(ups.count() >= 2, "{notices:?}");
+}
+
+fn rsyslog(kind: &str, protocol: Protocol, transport: Transport, port: u16) {
+    for end in ENDS {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let lab = Lab::new();
+                let rsyslog = Rsyslog::new(&lab);
+                let target = lab.target(kind, protocol, transport, port);
+                let stored = || syslog(&rsyslog.file(kind), LINES);
+                restarted(&lab, target, end, &|| rsyslog.start(), &stored);
+            });
+        });
+    }
+}
+
+#[test]
+fn syslog_over_tls_loses_nothing() {
+    need!(Root);
+    rsyslog("tls", Protocol::Syslog, Transport::Tls, lab::TLS);
+}
+
+#[test]
+fn relp_loses_nothing() {
+    need!(Root);
+    rsyslog("relp", Protocol::Relp, Transport::Tcp, lab::RELP);
+}
+
+#[test]
+fn relp_over_tls_loses_nothing() {
+    need!(Root);
+    rsyslog("relptls", Protocol::Relp, Transport::Tls, lab::RELP_TLS);
+}
+
+fn python(make: fn(&Lab) -> Python, protocol: Protocol, port: u16) {
+    for end in ENDS {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let lab = Lab::new();
+                let receiver = make(&lab);
+                let target = lab.target("python", protocol, Transport::Tcp, port);
+                let stored = || count(receiver.lines().into_iter(), LINES);
+                restarted(&lab, target, end, &|| receiver.start(), &stored);
+            });
+        });
+    }
+}
+
+#[test]
+fn otlp_loses_nothing() {
+    need!(Root);
+    if let Some(why) = python::missing() {
+        return support::skip("otlp_loses_nothing", "otlp", &why);
+    }
+    python(|lab| Python::otlp(lab, &[]), Protocol::Otlp, lab::OTLP);
+}
+
+#[test]
+fn forward_loses_nothing() {
+    need!(Root);
+    if let Some(why) = python::missing() {
+        return support::skip("forward_loses_nothing", "fluent", &why);
+    }
+    python(Python::fluent, Protocol::Fluent, lab::FLUENT);
+}
+
+#[test]
+fn a_collector_that_is_down_at_the_start_gets_everything_later() {
+    need!(Root);
+    let lab = Lab::new();
+    let rsyslog = Rsyslog::new(&lab);
+    let target = lab.target("relp", Protocol::Relp, Transport::Tcp, lab::RELP);
+    let shipping = lab.ship(vec![target], lab.finished(2_000));
+    shipping.wait_for(|n| matches!(n, Notice::Down { why, .. } if why.contains("refused")));
+    let _running = rsyslog.start();
+    shipping.delivered();
+    let whole = Count {
+        stored: 2_000,
+        ..Count::default()
+    };
+    assert_eq!(syslog(&rsyslog.file("relp"), 2_000), whole);
+}
+
+#[test]
+fn a_fallback_takes_over_and_the_rest_goes_there() {
+    need!(Root);
+    let lab = Lab::new();
+    let rsyslog = Rsyslog::new(&lab);
+    let _running = rsyslog.start();
+    let nobody = lab.target("first", Protocol::Relp, Transport::Tcp, 1);
+    let mut second = lab.target("second", Protocol::Relp, Transport::Tcp, lab::RELP);
+    second.fallback = true;
+    let notices = lab
+        .ship(vec![nobody, second], lab.finished(2_000))
+        .delivered();
+    assert_eq!(syslog(&rsyslog.file("relp"), 2_000).lost, 0);
+    let down = |n: &Notice| matches!(n, Notice::Down { target, .. } if target == "first");
+    let up = |n: &Notice| matches!(n, Notice::Up { target } if target == "second");
+    assert!(
+        notices.iter().any(down) && notices.iter().any(up),
+        "{notices:?}"
+    );
+}
