@@ -4,7 +4,7 @@
 
 use super::{Cgroup, CgroupError, Member};
 use crate::paths::HostPath;
-use crate::plan::limits::{CgroupDir, CgroupVersion, LimitPlan, Manager};
+use crate::plan::limits::{CgroupDir, CgroupVersion, LimitPlan, Manager, ScopePlan};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,19 @@ pub struct ScopeRecord {
     pub unit: String,
     /// Whom to ask.
     pub manager: Manager,
+    /// About to be asked for: whether it came to be is for systemd to say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asked: bool,
+}
+
+impl ScopeRecord {
+    pub(super) fn of(plan: &ScopePlan) -> Self {
+        Self {
+            unit: plan.unit.clone(),
+            manager: plan.manager.clone(),
+            asked: false,
+        }
+    }
 }
 
 /// One of the container's own cgroups.
@@ -56,13 +69,16 @@ impl CgroupRecord {
     /// yet, so nothing is killed on its account, and `remove` takes only what is empty. Exchange it for
     /// [`Cgroup::record`] before the child is made. (Cgroups above the container's own are not covered.)
     pub fn planned(plan: &LimitPlan) -> Self {
-        // A scope that has lost its process is removed by systemd.
+        // The directories of a scope are systemd's.
         let ours = plan.dirs.iter().filter(|_| plan.scope.is_none());
         Self {
             dirs: Vec::new(),
             parents: ours.map(MadeDir::of).collect(),
             freezer: None,
-            scope: None,
+            scope: plan.scope.as_ref().map(|scope| ScopeRecord {
+                asked: true,
+                ..ScopeRecord::of(scope)
+            }),
         }
     }
 

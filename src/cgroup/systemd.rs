@@ -29,10 +29,7 @@ pub(super) fn start(cgroup: &mut Cgroup, plan: &LimitPlan, pid: Pid) -> Result<(
     let Some(scope) = &plan.scope else {
         return Ok(());
     };
-    let record = ScopeRecord {
-        unit: scope.unit.clone(),
-        manager: scope.manager.clone(),
-    };
+    let record = ScopeRecord::of(scope);
     let mut systemd = Systemd::of(&record.manager)?;
     systemd.hear_of_jobs()?;
     let job = match systemd.ask_for(scope, pid) {
@@ -85,6 +82,9 @@ pub(super) fn stop(cgroup: &Cgroup, scope: &ScopeRecord) -> Result<(), CgroupErr
         Err(_) if !is_there(cgroup) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
+    if scope.asked {
+        return systemd.sweep(&scope.unit);
+    }
     if is_there(cgroup) {
         systemd.hear_of_jobs()?;
         match systemd.stop(&scope.unit) {
@@ -217,6 +217,40 @@ impl Systemd {
             }
             sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Ends what a launcher that is gone may have asked for. systemd removes a scope when its last process leaves it:
+    /// one whose process was dead before it came there stays for ever, active and empty. One with processes is left
+    /// alone: it is another container's, or its processes are about to die, and it goes with them.
+    fn sweep(&mut self, unit: &str) -> Result<(), CgroupError> {
+        self.hear_of_jobs()?;
+        let until = Instant::now() + MOMENT;
+        // What was asked for last may be carried out after the first look.
+        let mut looks = 0;
+        while looks < 3 && Instant::now() < until {
+            let _ = self.call("ResetFailedUnit", vec![Value::text(unit)]);
+            let state = match self.property(unit, "Unit", "ActiveState") {
+                Err(error) if is(&error, "NoSuchUnit") => "inactive".into(),
+                other => other?,
+            };
+            let empty = match state.as_str() {
+                "inactive" => true,
+                "active" => match self.processes_of(unit) {
+                    Err(error) if is(&error, "NoSuchUnit") => true,
+                    other => other? == 0,
+                },
+                _ => false,
+            };
+            looks = if empty { looks + 1 } else { 0 };
+            if looks == 2 && state == "active" {
+                match self.stop(unit) {
+                    Err(error) if !is(&error, "NoSuchUnit") => return Err(error.into()),
+                    _ => {}
+                }
+            }
+            sleep(Duration::from_millis(50));
+        }
+        Ok(())
     }
 
     fn processes_of(&mut self, unit: &str) -> Result<usize, DbusError> {
