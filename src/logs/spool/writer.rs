@@ -3,18 +3,24 @@
 //!
 //! Only `capture` writes; one writer at a time. What doesn't fit is counted and told in a gap record.
 
-use super::cursor::{Cursor, Position};
+mod losses;
+mod recovery;
+mod roll;
+mod room;
+
 use super::folder::{self, name_of, segments, size_of};
 use super::frame::{HEADER, count, seal};
 use super::gap::{Gap, Why};
-use super::reader::Reader;
-use super::segment::{Head, fill};
+use super::segment::Head;
 use super::{SpoolError, at};
 use crate::logs::record::{Origin, Stream};
 pub use crate::policy::{Sync, WhenFull};
 use aws_lc_rs::digest;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+pub(super) use recovery::hashed;
+use recovery::{CLOSED, Closed, recovered};
+use roll::{begin, new_head};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -86,16 +92,6 @@ pub struct Writer {
     /// Of the last frame of output or event: stream, time, length.
     last: Option<(Stream, u64, usize)>,
 }
-
-/// What stands in the file `closed`, so that the next launch need not read the last segment.
-#[derive(Serialize, Deserialize)]
-struct Closed {
-    number: u64,
-    size: u64,
-    sha256: String,
-}
-
-const CLOSED: &str = "closed";
 
 /// Room on the disk that only gap records and events get, when there is no other.
 const RESERVE: &str = "reserve";
@@ -191,21 +187,6 @@ impl Writer {
         self.last
     }
 
-    /// What was dropped and is not in the spool yet: (records, bytes).
-    pub fn untold(&self) -> (u64, u64) {
-        let dropped = self.gaps.iter().filter(|g| g.gap == Why::DropNew);
-        dropped.fold((0, 0), |(records, bytes), g| {
-            (records + g.records.unwrap_or(0), bytes + g.bytes)
-        })
-    }
-
-    /// Takes over what a killed predecessor dropped and could not tell.
-    pub fn owe(&mut self, (records, bytes): (u64, u64)) {
-        if bytes > 0 {
-            self.lose(Why::DropNew, bytes, records, 0);
-        }
-    }
-
     /// How full it is.
     pub fn room(&self) -> Room {
         self.room
@@ -264,29 +245,6 @@ impl Writer {
             },
             Err(error) => Err(error),
         }
-    }
-
-    /// Tells what is missing as soon as there is room, also when nothing new comes.
-    pub fn tell_gaps(&mut self, now_ns: u64) -> Result<(), SpoolError> {
-        while let Some(gap) = self.gaps.first() {
-            let json = gap.json();
-            let mut whole = std::mem::take(&mut self.small);
-            whole.resize(HEADER + json.len(), 0);
-            whole[HEADER..].copy_from_slice(&json);
-            let told = self.write_reserved(true, now_ns, &mut whole);
-            self.small = whole;
-            match told {
-                Ok(()) => drop(self.gaps.remove(0)),
-                Err(error) if is_full(&error) => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether nothing that was lost is still untold.
-    pub fn has_told(&self) -> bool {
-        self.gaps.is_empty()
     }
 
     /// Puts what was written on the disk for good.
@@ -387,98 +345,6 @@ impl Writer {
             other => other,
         }
     }
-
-    /// Begins the next segment, linked to this one.
-    fn roll(&mut self, now_ns: u64) -> Result<(), SpoolError> {
-        self.sync()?;
-        let previous = Some(hex(self.chain.clone()));
-        let origin = &self.head.origin;
-        let head = new_head(
-            self.head.number + 1,
-            self.next_seq,
-            origin,
-            previous,
-            now_ns,
-        )?;
-        let (file, offset, chain) = begin(&self.dir, &head)?;
-        self.room.used += offset;
-        (self.head, self.file, self.offset, self.chain) = (head, file, offset, chain);
-        Ok(())
-    }
-
-    /// Whether so many bytes fit, after removing what was delivered and, where that is the policy, the oldest.
-    fn make_room(&mut self, bytes: u64, extra: u64) -> Result<bool, SpoolError> {
-        let fits = |room: &Room| room.used + bytes <= room.quota + extra;
-        if fits(&self.room) {
-            return Ok(true);
-        }
-        let delivered = delivered(&self.dir)?;
-        for number in segments(&self.dir)? {
-            if number >= delivered || number >= self.head.number {
-                break;
-            }
-            self.remove(number)?;
-            if fits(&self.room) {
-                return Ok(true);
-            }
-        }
-        while self.settings.when_full == WhenFull::DropOld && self.drop_oldest()? {
-            if fits(&self.room) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn remove(&mut self, number: u64) -> Result<(), SpoolError> {
-        let size = size_of(&self.dir, number);
-        folder::remove(&self.dir, number)?;
-        self.room.used = self.room.used.saturating_sub(size);
-        Ok(())
-    }
-
-    /// Removes the oldest segment but the one that is written; false if there is none.
-    fn drop_oldest(&mut self) -> Result<bool, SpoolError> {
-        let all = segments(&self.dir)?;
-        let (Some(oldest), Some(next)) = (all.first(), all.get(1)) else {
-            return Ok(false);
-        };
-        let first = first_of(&self.dir, *oldest)?;
-        let behind = first_of(&self.dir, *next)?;
-        let lost = match (first, behind) {
-            (Some((launch, first)), Some((other, behind))) if launch == other => {
-                Some((first, behind.saturating_sub(1)))
-            }
-            _ => None,
-        };
-        let size = size_of(&self.dir, *oldest);
-        let (oldest, delivered) = (*oldest, delivered(&self.dir)?);
-        self.remove(oldest)?;
-        if oldest >= delivered {
-            let records = lost.map_or(0, |(first, last)| (last + 1).saturating_sub(first));
-            self.lose(Why::DropOld, size, records, 0);
-            if let (Some(gap), Some(seq)) = (self.gaps.last_mut(), lost) {
-                gap.seq = Some((gap.seq.map_or(seq.0, |s| s.0.min(seq.0)), seq.1));
-            }
-        }
-        Ok(true)
-    }
-
-    fn lose(&mut self, why: Why, bytes: u64, records: u64, time_ns: u64) {
-        self.room.lost += records;
-        self.room.lost_bytes += bytes;
-        match self.gaps.last_mut() {
-            Some(gap) if gap.gap == why => {
-                gap.bytes += bytes;
-                gap.records = Some(gap.records.unwrap_or(0) + records);
-            }
-            _ => self.gaps.push(Gap {
-                records: Some(records),
-                since_ns: (time_ns != 0).then_some(time_ns),
-                ..Gap::of(why, bytes)
-            }),
-        }
-    }
 }
 
 fn records_of(stream: Stream, bytes: &[u8]) -> u64 {
@@ -493,111 +359,8 @@ fn is_full(error: &SpoolError) -> bool {
     matches!(errno, Some(Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG))
 }
 
-/// Segments below this number are with every collector.
-fn delivered(dir: &OwnedFd) -> Result<u64, SpoolError> {
-    let all = Cursor::all(dir)?;
-    let place = |name: &String| Cursor::peek(dir, name).map_or(Position::default(), |(p, _)| p);
-    Ok(all.iter().map(place).map(|p| p.segment).min().unwrap_or(0))
-}
-
-fn first_of(dir: &OwnedFd, number: u64) -> Result<Option<(String, u64)>, SpoolError> {
-    let Some(file) = folder::open_segment(dir, number)? else {
-        return Ok(None);
-    };
-    let head = at(Head::read(&file), "read (pread64)", &name_of(number))?;
-    Ok(head.map(|(head, _)| (head.origin.launch, head.first_seq)))
-}
-
-/// See [`recovered`].
-type Recovered = (u64, u64, u64, Option<(Stream, u64, usize)>);
-
-/// The end of the whole frames, the next number, and how many bytes of an unfinished one were cut off.
-fn recovered(dir: &OwnedFd, head: &Head, file: &File, ours: bool) -> Result<Recovered, SpoolError> {
-    let name = name_of(head.number);
-    let size = at(file.metadata(), "look at (fstat)", &name)?.len();
-    if !ours && is_closed(dir, head.number, size) {
-        return Ok((size, 0, 0, None));
-    }
-    let own = at(dir.try_clone(), "duplicate (fcntl)", "the folder")?;
-    let mut reader = Reader::open(
-        own,
-        Position {
-            segment: head.number,
-            ..Position::default()
-        },
-    );
-    let mut last = None;
-    while let Some(frame) = reader.read()? {
-        if !frame.gap {
-            last = Some((frame.stream, frame.time_ns, frame.bytes.len()));
-        }
-    }
-    let Position { offset, seq, .. } = reader.position();
-    if offset < size {
-        at(file.set_len(offset), "cut (ftruncate)", &name)?;
-    }
-    // A killed predecessor still has those bytes in its hands: nothing is lost.
-    Ok((offset, seq, if ours { 0 } else { size - offset }, last))
-}
-
-fn is_closed(dir: &OwnedFd, number: u64, size: u64) -> bool {
-    let text = folder::read_small(dir, CLOSED);
-    let closed: Option<Closed> = text.and_then(|t| serde_json::from_slice(&t).ok());
-    closed.is_some_and(|c| (c.number, c.size) == (number, size))
-}
-
-/// SHA-256 of a file's first bytes, in small pieces.
-pub(super) fn hashed(file: &File, end: u64) -> Result<digest::Context, SpoolError> {
-    let mut chain = digest::Context::new(&digest::SHA256);
-    let mut buffer = vec![0; 32 << 10];
-    let mut from = 0;
-    while from < end {
-        let most = buffer.len().min((end - from) as usize);
-        let got = at(
-            fill(file, &mut buffer[..most], from),
-            "read (pread64)",
-            "a segment",
-        )?;
-        if got == 0 {
-            break;
-        }
-        chain.update(&buffer[..got]);
-        from += got as u64;
-    }
-    Ok(chain)
-}
-
 pub(super) fn hex(chain: digest::Context) -> String {
     crate::digest::hex(chain.finish().as_ref())
-}
-
-fn new_head(
-    number: u64,
-    first_seq: u64,
-    origin: &Origin,
-    previous: Option<String>,
-    begun_ns: u64,
-) -> Result<Head, SpoolError> {
-    let mut salt = [0u8; 16];
-    let random = crate::sys::process::random(&mut salt).map_err(Into::into);
-    at(random, "draw a salt for (getrandom)", &name_of(number))?;
-    Ok(Head {
-        number,
-        first_seq,
-        origin: origin.clone(),
-        salt: crate::digest::hex(&salt),
-        begun_ns,
-        previous,
-    })
-}
-
-/// Makes a segment: its name appears with its whole head.
-fn begin(dir: &OwnedFd, head: &Head) -> Result<(File, u64, digest::Context), SpoolError> {
-    let bytes = head.bytes();
-    let file = folder::write_whole(dir, &name_of(head.number), &bytes)?;
-    let mut chain = digest::Context::new(&digest::SHA256);
-    chain.update(&bytes);
-    Ok((file, bytes.len() as u64, chain))
 }
 
 fn open_rw(dir: &OwnedFd, name: &str) -> Result<File, SpoolError> {
