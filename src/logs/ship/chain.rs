@@ -14,7 +14,6 @@ use crate::events;
 use crate::policy::EventForm;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
-use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How many records are sent before the collector is listened to.
@@ -23,13 +22,11 @@ const TURN: usize = 1024;
 const STANDING: Duration = Duration::from_secs(1);
 /// How often a target before the one in use is tried again.
 const RETURN: Duration = Duration::from_secs(60);
-/// How often what is delivered is kept.
-const KEEP: Duration = Duration::from_millis(200);
 /// How long a collector may take to read what it got before a connection is given up that was ended to find that out.
 const READ: Duration = Duration::from_secs(60);
 /// And the least, whatever the patience.
 const READ_LAST: Duration = Duration::from_secs(2);
-/// How often a source that can't wake anybody is asked.
+/// How often a source that can't wake anybody is asked, and a collector for answers too few to wake anybody.
 const ASK: Duration = Duration::from_millis(100);
 /// How long without any other reason.
 const IDLE: Duration = Duration::from_secs(10);
@@ -84,7 +81,7 @@ pub struct Chain<'a, S> {
     /// What was last told about each station.
     told: Vec<Option<Option<Cause>>>,
     delivered: u64,
-    kept: (u64, Instant),
+    kept: u64,
     /// The last record that any sink has taken.
     passed: u64,
     /// What a station's last connection has brought there, if it can be connected to again at once.
@@ -111,7 +108,7 @@ impl<'a, S: Source> Chain<'a, S> {
             resolver: Resolver::new(),
             told: vec![None; stations.len()],
             delivered,
-            kept: (delivered, Instant::now()),
+            kept: delivered,
             passed: delivered,
             claim: None,
             patience,
@@ -139,13 +136,13 @@ impl<'a, S: Source> Chain<'a, S> {
                     },
                     // It was only tried; it is opened again behind what this one has taken.
                     Turn::Better(better) => {
-                        self.keep(sink.finish(READ_LAST).arrived, true)?;
+                        self.keep(sink.finish(READ_LAST).arrived)?;
                         self.told[better] = None;
                         backoff.reset();
                         continue;
                     }
                     Turn::Trouble(trouble) => {
-                        self.keep(sink.acknowledged(), true)?;
+                        self.keep(sink.acknowledged())?;
                         trouble
                     }
                 };
@@ -202,7 +199,7 @@ impl<'a, S: Source> Chain<'a, S> {
             if acknowledged > self.delivered || began.elapsed() >= STANDING {
                 self.up(at);
             }
-            self.keep(acknowledged, drained)?;
+            self.keep(acknowledged)?;
             if drained && ended && !sink.is_waiting() {
                 return Ok(Turn::Over);
             }
@@ -219,7 +216,7 @@ impl<'a, S: Source> Chain<'a, S> {
             if drained || !sink.has_room() {
                 let told = self.told[at] == Some(None);
                 let wait = if told { IDLE } else { STANDING };
-                self.wait(sink.descriptor(), wait)?;
+                self.wait(Some(&**sink), wait)?;
             }
         }
     }
@@ -273,7 +270,7 @@ impl<'a, S: Source> Chain<'a, S> {
         patience: Duration,
     ) -> Result<Option<Trouble>, Trouble> {
         let ended = sink.finish(patience);
-        self.keep(ended.arrived, true)?;
+        self.keep(ended.arrived)?;
         if self.delivered >= self.passed {
             return Ok(None);
         }
@@ -289,7 +286,7 @@ impl<'a, S: Source> Chain<'a, S> {
     fn confirm(&mut self, at: usize) -> Result<(), Trouble> {
         match self.claim.take() {
             Some((station, read)) if station == at => {
-                self.keep(read, true)?;
+                self.keep(read)?;
                 self.up(at);
                 Ok(())
             }
@@ -297,13 +294,13 @@ impl<'a, S: Source> Chain<'a, S> {
         }
     }
 
-    /// Keeps what is delivered, now or when the last time is long enough ago.
-    fn keep(&mut self, delivered: u64, now: bool) -> Result<(), Trouble> {
+    /// Keeps what is delivered, once a turn: whoever goes on after us if we are killed sends what a turn's answers were
+    /// about a second time, and what was on its way, but no more.
+    fn keep(&mut self, delivered: u64) -> Result<(), Trouble> {
         self.delivered = self.delivered.max(delivered);
-        let (kept, when) = self.kept;
-        if self.delivered > kept && (now || when.elapsed() >= KEEP) {
+        if self.delivered > self.kept {
             self.source.keep(self.delivered)?;
-            self.kept = (self.delivered, Instant::now());
+            self.kept = self.delivered;
         }
         Ok(())
     }
@@ -327,11 +324,16 @@ impl<'a, S: Source> Chain<'a, S> {
         }
     }
 
-    fn wait(&self, sink: Option<BorrowedFd<'_>>, most: Duration) -> Result<(), Trouble> {
-        let wake = self.source.wake();
-        let can_wake = wake.iter().any(Option::is_some);
-        let most = if can_wake { most } else { most.min(ASK) };
-        let fds = wake.into_iter().chain([sink]).flatten();
+    /// Waits for the collector, and for the source if the collector takes more.
+    fn wait(&self, sink: Option<&dyn Sink>, most: Duration) -> Result<(), Trouble> {
+        let wake = match sink.is_none_or(Sink::has_room) {
+            true => self.source.wake(),
+            false => [None, None],
+        };
+        let asks = wake.iter().all(Option::is_none) || sink.is_some_and(Sink::is_waiting);
+        let most = if asks { most.min(ASK) } else { most };
+        let said = sink.and_then(Sink::descriptor);
+        let fds = wake.into_iter().chain([said]).flatten();
         let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         let most = PollTimeout::try_from(most).unwrap_or(PollTimeout::MAX);
         match poll(&mut fds, most) {

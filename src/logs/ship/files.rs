@@ -224,10 +224,6 @@ impl Sink for Files {
         Ok(())
     }
 
-    fn receive(&mut self) -> Result<(), Trouble> {
-        Ok(())
-    }
-
     fn acknowledged(&self) -> u64 {
         self.acknowledged
     }

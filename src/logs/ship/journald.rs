@@ -3,7 +3,7 @@
 //! The journal accepts or refuses at once, so what was sent is what has arrived. Used by `chain`.
 
 use super::super::{Kind, Origin, Record, Stream};
-use super::sink::{Ended, Sink};
+use super::sink::Sink;
 use super::stamp::number;
 use super::trouble::{Cause, Trouble};
 use crate::policy::Target;
@@ -15,7 +15,6 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
-use std::time::Duration;
 
 /// How long the journal may be busy, in milliseconds.
 const PATIENCE: u16 = 10_000;
@@ -143,19 +142,7 @@ impl Sink for Journald {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), Trouble> {
-        Ok(())
-    }
-
-    fn receive(&mut self) -> Result<(), Trouble> {
-        Ok(())
-    }
-
     fn acknowledged(&self) -> u64 {
         self.last
-    }
-
-    fn finish(self: Box<Self>, _patience: Duration) -> Ended {
-        Ended::at(self.last)
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A frame is `NUMBER COMMAND LENGTH DATA\n`. Up to [`WINDOW`] messages are on their way at once; what was not
 //! acknowledged when a connection breaks is sent again. Answers are parsed by [`Answers`], which takes any bytes.
+//! librelp answers each message with a segment of its own: to wake, write and read for each would cost ten times what the
+//! messages do, so a full window is filled again when half of it is acknowledged, and answers are waited for in numbers.
 
 mod answers;
 
@@ -12,15 +14,20 @@ use super::stamp::number;
 use super::trouble::{Cause, Trouble};
 use super::wire::{DRAIN, WRITE, Wire};
 use crate::policy::Target;
-use answers::LONGEST;
 pub use answers::{Answer, Answers};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-/// Messages on their way at once.
-const WINDOW: usize = 1024;
+/// Messages on their way at once: what a collector may get twice when a connection breaks.
+pub const WINDOW: usize = 1024;
+/// Of a full window, how many may still be unacknowledged when more are sent.
+const REFILL: usize = WINDOW / 2;
+/// Bytes of the shortest answer: `1 rsp 3 200` and a line feed.
+const SHORTEST: usize = 12;
+/// How many bytes of answers are taken at once.
+const HEARD: usize = 32 * 1024;
 /// How much is gathered before it is sent.
 const GATHERED: usize = 32 * 1024;
 /// Numbers of frames begin again behind this one.
@@ -34,6 +41,8 @@ pub struct Relp {
     number: u32,
     /// Frames that are not acknowledged: their number, and that of the record that is complete with them.
     open: VecDeque<(u32, Option<u64>)>,
+    /// The window was full, and not enough of it is acknowledged since.
+    full: bool,
     acknowledged: u64,
     answers: Answers,
     rejected: Option<Rejected>,
@@ -54,6 +63,7 @@ impl Relp {
             gathered: Vec::with_capacity(GATHERED),
             number: 0,
             open: VecDeque::new(),
+            full: false,
             acknowledged: delivered,
             answers: Answers::default(),
             rejected: None,
@@ -79,7 +89,7 @@ impl Relp {
                 let text = "the collector doesn't answer the RELP open; is this a RELP port?";
                 return Err(Trouble::new(Cause::Away, text));
             }
-            relp.wire.receive(&mut relp.answers.bytes, LONGEST)?;
+            relp.wire.receive(&mut relp.answers.bytes, HEARD)?;
         }
     }
 
@@ -95,6 +105,7 @@ impl Relp {
                 Answer::Close => return Err(Trouble::closed()),
             }
         }
+        self.full &= self.open.len() > REFILL;
         Ok(())
     }
 
@@ -132,7 +143,7 @@ impl Relp {
 
 impl Sink for Relp {
     fn has_room(&self) -> bool {
-        self.open.len() < WINDOW
+        !self.full
     }
 
     fn send(&mut self, record: &Record<'_>) -> Result<(), Trouble> {
@@ -149,6 +160,7 @@ impl Sink for Relp {
         if let Some(last) = open.back_mut() {
             last.1 = Some(record.seq);
         }
+        self.full |= self.open.len() >= WINDOW;
         match self.gathered.len() >= GATHERED {
             true => self.flush(),
             false => Ok(()),
@@ -164,13 +176,11 @@ impl Sink for Relp {
     }
 
     fn receive(&mut self) -> Result<(), Trouble> {
-        loop {
-            let more = self.wire.receive(&mut self.answers.bytes, LONGEST);
-            self.take_answers()?;
-            if !more? {
-                break;
-            }
-        }
+        // What came with the end of the connection counts.
+        let heard = self.wire.receive(&mut self.answers.bytes, HEARD);
+        self.take_answers()?;
+        heard?;
+        self.wire.rouse(SHORTEST * self.open.len() / 2)?;
         if !self.open.is_empty() && self.since.elapsed() > 3 * WRITE {
             let text = "the collector acknowledges nothing any more";
             return Err(Trouble::new(Cause::Away, text));

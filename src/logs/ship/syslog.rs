@@ -15,7 +15,7 @@ use crate::policy::Target;
 use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::UdpSocket;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 /// How many bytes are sent over one connection: what comes twice at most, against a handshake for so many.
@@ -149,24 +149,7 @@ impl Sink for Datagrams {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), Trouble> {
-        Ok(())
-    }
-
-    fn receive(&mut self) -> Result<(), Trouble> {
-        Ok(())
-    }
-
     fn acknowledged(&self) -> u64 {
         self.last
-    }
-
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        let _ = self.socket.as_fd();
-        None
-    }
-
-    fn finish(self: Box<Self>, _patience: Duration) -> Ended {
-        Ended::at(self.last)
     }
 }

@@ -32,6 +32,8 @@ pub struct Wire {
     handed: u64,
     /// The widest window that the peer has shown.
     widest: u32,
+    /// From how many bytes on a wait for the peer ends.
+    roused: usize,
 }
 
 /// Connects to the first of the addresses that answers.
@@ -67,6 +69,7 @@ impl Wire {
             tls: None,
             handed: 0,
             widest: 0,
+            roused: 1,
         })
     }
 
@@ -193,10 +196,22 @@ impl Wire {
         Err(Trouble::new(Cause::Away, text))
     }
 
+    /// Has waits end only when about so many bytes have come, never more, or the connection's end: whoever waits looks for
+    /// fewer now and then. The kernel hears of powers of two alone.
+    pub fn rouse(&mut self, bytes: usize) -> Result<(), Trouble> {
+        let bytes = 1 << bytes.max(1).ilog2();
+        if bytes != self.roused {
+            sys::socket::set_low_water(self.socket.as_fd(), bytes)
+                .map_err(|errno| Trouble::io("prepare the socket (setsockopt)", &errno.into()))?;
+            self.roused = bytes;
+        }
+        Ok(())
+    }
+
     /// Appends what the peer has said, at most `most` bytes in all, without waiting; whether it was anything.
     pub fn receive(&mut self, into: &mut Vec<u8>, most: usize) -> Result<bool, Trouble> {
         let before = into.len();
-        let mut chunk = [0; 4096];
+        let mut chunk = [0; 8192];
         loop {
             let room = chunk.len().min(most.saturating_sub(into.len()));
             if room == 0 {
@@ -219,7 +234,13 @@ impl Wire {
                         false => Err(Trouble::closed()),
                     };
                 }
-                Ok(count) => into.extend_from_slice(&chunk[..count]),
+                Ok(count) => {
+                    into.extend_from_slice(&chunk[..count]);
+                    // There was no more; what comes now wakes the next wait.
+                    if count < room && self.tls.is_none() {
+                        return Ok(true);
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     return Ok(into.len() > before);

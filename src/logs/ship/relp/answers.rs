@@ -5,7 +5,7 @@
 use super::super::trouble::Trouble;
 
 /// Longest answer that is taken.
-pub(super) const LONGEST: usize = 4096;
+const LONGEST: usize = 4096;
 
 /// What a collector says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,14 +16,14 @@ pub enum Answer {
         number: u32,
         /// 200 is good.
         code: u32,
-        /// The rest of the first line.
+        /// The rest of the first line, if it is not good.
         text: String,
     },
     /// It will close the connection.
     Close,
 }
 
-/// What has arrived of the collector's frames. Whatever arrives, not more than [`LONGEST`] bytes are kept.
+/// What has arrived of the collector's frames; whoever fills it bounds it.
 #[derive(Debug, Default)]
 pub struct Answers {
     /// Bytes that were not parsed yet.
@@ -72,18 +72,22 @@ fn parse(bytes: &[u8]) -> Result<Option<(Answer, usize)>, Trouble> {
             let line = data.split(|b| *b == b'\n').next().unwrap_or_default();
             let digits = line.iter().take_while(|b| b.is_ascii_digit()).count();
             let code = decimal(&line[..digits]).ok_or_else(|| wrong("has no code"))?;
-            let text = String::from_utf8_lossy(&line[digits..]);
-            let text = text
-                .trim()
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(200)
-                .collect();
+            let text = match code {
+                200 => String::new(),
+                _ => said(&line[digits..]),
+            };
             let number = head.number;
             Ok(Some((Answer::Response { number, code, text }, taken)))
         }
         _ => Err(wrong("is none")),
     }
+}
+
+/// What may be shown of a sentence.
+fn said(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let shown = text.trim().chars().filter(|c| !c.is_control());
+    shown.take(200).collect()
 }
 
 struct Head<'a> {
@@ -170,8 +174,8 @@ mod tests {
         assert_eq!(
             all,
             [
-                response(1, 200, "OK"),
-                response(2, 200, "OK"),
+                response(1, 200, ""),
+                response(2, 200, ""),
                 response(3, 500, "error"),
                 Answer::Close
             ]
