@@ -29,11 +29,28 @@ impl Writer<'_> {
     /// A message in the message.
     pub fn message(&mut self, field: u32, content: impl FnOnce(&mut Writer<'_>)) {
         varint(self.0, u64::from(field << 3 | 2));
+        // Most are shorter than what one byte can tell.
+        self.0.push(0);
         let start = self.0.len();
         content(&mut Writer(self.0));
-        let mut length = Vec::with_capacity(4);
-        varint(&mut length, (self.0.len() - start) as u64);
-        self.0.splice(start..start, length);
+        let length = self.0.len() - start;
+        if length < 0x80 {
+            self.0[start - 1] = length as u8;
+            return;
+        }
+        let mut digits = [0x80; 10];
+        let mut count = 0;
+        let mut rest = length;
+        while rest > 0 {
+            digits[count] |= rest as u8;
+            rest >>= 7;
+            count += 1;
+        }
+        digits[count - 1] &= 0x7f;
+        let more = count - 1;
+        self.0.resize(start + length + more, 0);
+        self.0.copy_within(start..start + length, start + more);
+        self.0[start - 1..start + more].copy_from_slice(&digits[..count]);
     }
 }
 
