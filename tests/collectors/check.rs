@@ -4,6 +4,7 @@ use crate::count::syslog;
 use crate::lab::{self, Lab};
 use crate::receivers::Rsyslog;
 use crate::support::finish;
+use cofferdam::logs::ship::Notice;
 use cofferdam::policy::{Protocol, Target, Transport};
 use std::process::Command;
 
@@ -189,6 +190,33 @@ fn a_spool_is_shipped_by_hand_and_only_once() {
         let told = syslog(&rsyslog.file("tls"), 3_000);
         assert_eq!((told.stored, told.lost), (3_000, 0));
     }
+}
+
+#[test]
+fn two_at_once_are_one_behind_the_other() {
+    need!(Root);
+    let lab = Lab::new();
+    let target = lab.target("siem", Protocol::Relp, Transport::Tcp, lab::RELP);
+    // It has the collector, which is away.
+    let shipping = lab.ship(vec![target.clone()], lab.finished(3_000));
+    shipping.wait_for(|n| matches!(n, Notice::Down { .. }));
+    let mut other = command(&lab, std::slice::from_ref(&target));
+    other.args(["ship", "--patience", "0"]).arg(lab.spool());
+    let ran = finish(other);
+    assert!(
+        ran.code != 0 && ran.err.contains("another process ships this spool"),
+        "{} {}",
+        ran.out,
+        ran.err
+    );
+    let rsyslog = Rsyslog::new(&lab);
+    let _running = rsyslog.start();
+    let mut other = command(&lab, &[target]);
+    other.args(["ship", "--patience", "100"]).arg(lab.spool());
+    assert_eq!(finish(other).code, 0);
+    shipping.delivered();
+    let told = syslog(&rsyslog.file("relp"), 3_000);
+    assert_eq!((told.stored, told.lost), (3_000, 0));
 }
 
 #[test]

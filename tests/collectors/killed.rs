@@ -3,6 +3,7 @@
 use crate::lab::{self, Lab, until};
 use crate::receivers::Rsyslog;
 use crate::support::{Alive, Rig, finish, text, unique};
+use cofferdam::logs::ship::{relp, syslog};
 use cofferdam::policy::{Protocol, Transport};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use std::fs;
@@ -45,7 +46,7 @@ pub fn speak(most: &str) -> i32 {
 }
 
 /// Processes of this name below a parent.
-fn children(parent: i32, name: &str) -> Vec<i32> {
+pub fn children(parent: i32, name: &str) -> Vec<i32> {
     let path = format!("/proc/{parent}/task/{parent}/children");
     let all = fs::read_to_string(path).unwrap_or_default();
     let all = all.split_whitespace().filter_map(|pid| pid.parse().ok());
@@ -64,8 +65,11 @@ fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |about| about.len())
 }
 
-/// Whether every number up to the one that was said to be the last is there.
-fn assert_whole(path: &Path) {
+/// How often the shippers are killed.
+const KILLS: usize = 10;
+
+/// Whether every number up to the one that was said to be the last is there, and how many came more than once.
+fn assert_whole(path: &Path) -> usize {
     let stored = fs::read_to_string(path).unwrap();
     let numbers = |word: &str| {
         let tails = stored.lines().filter_map(|l| l.rsplit_once(word));
@@ -77,12 +81,13 @@ fn assert_whole(path: &Path) {
     let all = numbers("] number ");
     all.iter().for_each(|n| seen[*n] = true);
     let lost = seen.iter().filter(|seen| !**seen).count();
+    let twice = all.len() + lost - last;
     eprintln!(
-        "{}: {last} lines, {lost} lost, {} twice",
-        path.display(),
-        all.len() + lost - last
+        "{}: {last} lines, {lost} lost, {twice} twice",
+        path.display()
     );
     assert_eq!(lost, 0);
+    twice
 }
 
 #[test]
@@ -106,7 +111,7 @@ fn a_shipper_killed_ten_times_and_stopped_loses_nothing_and_no_service_waits() {
         monitor = children(run, "cofferdam-mon").first().copied().unwrap_or(0);
         children(monitor, "cofferdam-ship").len() == 2
     });
-    for _ in 0..10 {
+    for _ in 0..KILLS {
         let before = (stored("tls"), stored("relp"));
         until("lines at both collectors", || {
             stored("tls") > before.0 && stored("relp") > before.1
@@ -135,11 +140,20 @@ fn a_shipper_killed_ten_times_and_stopped_loses_nothing_and_no_service_waits() {
     kill(run, libc::SIGTERM);
     assert_eq!(alive.end(), 0, "the service has waited");
     let mut ship = rig.command();
-    ship.args(["collectors", "ship"]).arg(&spool);
+    // It waits for those that are at work.
+    ship.args(["collectors", "ship", "--patience", "100"])
+        .arg(&spool);
     let shipped = finish(ship);
     assert_eq!(shipped.code, 0, "{} {}", shipped.out, shipped.err);
-    for kind in ["tls", "relp"] {
-        assert_whole(&rsyslog.file(kind));
-    }
+    // What was on its way to each, and what one turn's answers were about; `collectors ship` goes on once more.
+    let bound = (KILLS + 1) * 2 * relp::WINDOW;
+    let twice = assert_whole(&rsyslog.file("relp"));
+    assert!(twice <= bound, "{twice} of {bound}");
+    // Without answers, all of a connection.
+    let shortest =
+        "999 <14>1 2026-01-01T00:00:00.000000Z - - - out [] number 0000000000 of a service";
+    let bound = (KILLS + 1) * (syslog::SPAN as usize / shortest.len());
+    let twice = assert_whole(&rsyslog.file("tls"));
+    assert!(twice <= bound, "{twice} of {bound}");
     rig.assert_clean(&name);
 }

@@ -6,12 +6,15 @@
 use super::super::spool::{Cursor, HEADER, Held, Position, Reader, SpoolError};
 use super::super::{Origin, Record};
 use super::source::Source;
-use super::trouble::Trouble;
+use super::trouble::{Cause, Trouble};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How often it is looked whether another process still ships.
+const OCCUPIED: Duration = Duration::from_millis(100);
 
 /// A frame that was read and is not wholly acknowledged.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +66,21 @@ impl Spool {
             is_over: over.is_none(),
             over,
         })
+    }
+
+    /// Waits until no other process ships to this collector, which would get everything from both; for so long if nothing
+    /// more will be written.
+    pub fn claim(&mut self, patience: Duration) -> Result<(), Trouble> {
+        let since = Instant::now();
+        while !self.cursor.claim().map_err(wrong)? {
+            if self.is_over() && since.elapsed() >= patience {
+                let text = "another process ships this spool to it: wait for its end, or for the container's";
+                return Err(Trouble::new(Cause::Local, text));
+            }
+            std::thread::sleep(OCCUPIED);
+        }
+        self.reader = Reader::open(copy(&self.dir)?, self.cursor.position());
+        Ok(())
     }
 
     /// Waits for the next launch's records and says whose they are; none when there will be no more.
@@ -242,7 +260,7 @@ impl Source for Spool {
 }
 
 fn wrong(error: SpoolError) -> Trouble {
-    Trouble::new(super::trouble::Cause::Local, error.to_string())
+    Trouble::new(Cause::Local, error.to_string())
 }
 
 fn copy(dir: &OwnedFd) -> Result<OwnedFd, Trouble> {

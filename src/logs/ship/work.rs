@@ -8,13 +8,15 @@ use super::station::Station;
 use super::trouble::Trouble;
 use std::time::Duration;
 
-/// Ships until nothing more will come. `patience`: how long collectors are tried after the last record.
+/// Ships until nothing more will come. `patience`: how long collectors are tried after the last record, and how long
+/// another process that ships the same may take.
 pub fn ship(
     spool: &mut Spool,
     stations: &[Station],
     patience: Duration,
     notice: &mut dyn FnMut(Notice),
 ) -> Result<End, Trouble> {
+    spool.claim(patience)?;
     let mut end = End::Delivered;
     while let Some(origin) = spool.row()? {
         end = Chain::new(stations, &origin, &mut *spool, patience, notice).run()?;

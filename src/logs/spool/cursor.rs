@@ -7,7 +7,7 @@ use super::segment::fill;
 use super::{SpoolError, at};
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
@@ -80,6 +80,19 @@ impl Cursor {
             .collect();
         out.sort();
         Ok(out)
+    }
+
+    /// Takes the collector for this process, until it ends or drops the cursor, and reads where another has left it
+    /// (flock(2)); false while another has it.
+    pub fn claim(&mut self) -> Result<bool, SpoolError> {
+        match self.file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(error)) => return at(Err(error), "lock (flock)", &self.name),
+        }
+        let now = at(load(&self.file), "read (pread64)", &self.name)?;
+        (self.position, self.stored_ns) = now.unwrap_or_default();
+        Ok(true)
     }
 
     /// Where it stands.
