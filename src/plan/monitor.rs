@@ -5,7 +5,7 @@ use super::{Line, PlanError};
 use crate::controls::ControlId;
 use crate::policy::Grant;
 pub use crate::policy::{
-    Copying, Lifetime, LogNeed, Logs, MonitorDeath, Sync, Target, Watch, WhenFull,
+    Copying, Lifetime, LogNeed, LogStart, Logs, MonitorDeath, Sync, Target, Watch, WhenFull,
 };
 use serde::{Deserialize, Serialize};
 
@@ -78,9 +78,13 @@ impl MonitorPlan {
             ));
             if !logs.targets.is_empty() {
                 let names: Vec<&str> = logs.targets.iter().map(|t| t.name.as_str()).collect();
+                let start = match logs.start {
+                    LogStart::Anyway => "",
+                    LogStart::Reached => "; nothing runs unless they can be reached at the start",
+                };
                 out.push(Line::new(
                     "collectors",
-                    names.join(" "),
+                    names.join(" ") + start,
                     &[ControlId::S8_3_4, ControlId::Osg3],
                 ));
             }

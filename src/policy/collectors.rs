@@ -37,6 +37,10 @@ pub struct LogsTable {
     /// How often a heartbeat with counters is sent, so that silence is noticed: "1m" unless written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat: Option<super::watch::Span>,
+    /// Whether nothing may run unless of each target, or of those that stand in for it, one can be reached at the start;
+    /// false unless written: then lines wait in the spool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require_collector: Option<bool>,
     /// The collectors, in order.
     #[serde(default)]
     pub target: Vec<Target>,

@@ -4,7 +4,7 @@
 
 use super::collectors::{self, LogsTable};
 use super::document::{Diagnostic, Document};
-use super::grant::{Copying, Lifetime, LogNeed, Logs, MonitorDeath, Sync, WhenFull};
+use super::grant::{Copying, Lifetime, LogNeed, LogStart, Logs, MonitorDeath, Sync, WhenFull};
 use super::quantity::Amount;
 use serde::{Deserialize, Serialize};
 
@@ -105,6 +105,10 @@ impl LogsTable {
             }),
             copy: self.copy.unwrap_or(Copying::Tee),
             heartbeat: self.heartbeat.unwrap_or(Span(60)).0,
+            start: match self.require_collector {
+                Some(true) => LogStart::Reached,
+                _ => LogStart::Anyway,
+            },
             targets: self.target.clone(),
         })
     }
@@ -129,6 +133,12 @@ impl LogsTable {
             .is_some_and(|q| q.0 < LEAST || q == Amount::UNLIMITED)
         {
             fault("quota", "quota is at least 1MiB, and not unlimited");
+        }
+        if self.require_collector == Some(true) && self.target.is_empty() {
+            fault(
+                "require_collector",
+                "there is no [[logs.target]] that could be reached",
+            );
         }
     }
 }
@@ -186,6 +196,11 @@ mod tests {
             ("[logs]\nspool = \"/a/../b\"", "p:3:", "absolute"),
             ("[logs]\nquota = \"1GiB\"", "p:2:", "spool is missing"),
             ("[logs]\nspool = \"/s\"\nquota = 7", "p:4:", "at least 1MiB"),
+            (
+                "[logs]\nspool = \"/s\"\nrequire_collector = true",
+                "p:4:",
+                "no [[logs.target]]",
+            ),
             (
                 "[logs]\nspool = \"/s\"\nwhen_full = \"wait\"",
                 "p:4:",

@@ -121,3 +121,59 @@ fn a_collector_that_is_away_holds_nobody_up() {
         "{stored}"
     );
 }
+
+/// The launcher with these targets, one of which has to be there.
+fn required(lab: &Lab, targets: &[Target], name: &str) -> std::process::Command {
+    let spools = lab.path("spools");
+    let mut command = with_policy(lab, targets, spools.to_str().unwrap());
+    let path = lab.path("policy.toml");
+    let policy = std::fs::read_to_string(&path).unwrap();
+    let policy = policy.replace("[logs]\n", "[logs]\nrequire_collector = true\n");
+    std::fs::write(path, policy).unwrap();
+    command.arg("--root").arg(lab.path("state"));
+    command.args(["run", name, "--once"]);
+    command
+}
+
+#[test]
+fn where_a_collector_is_required_nothing_runs_without() {
+    need!(Root);
+    let lab = Lab::new();
+    for folder in ["spools", "state"] {
+        let made = std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(lab.path(folder));
+        made.unwrap();
+    }
+    let tls = lab.target("siem", Protocol::Syslog, Transport::Tls, lab::TLS);
+    let mut relp = lab.target("relp", Protocol::Relp, Transport::Tcp, lab::RELP);
+    let name = unique("required");
+    // Nobody is there.
+    let both = [tls.clone(), relp.clone()];
+    let ran = finish(required(&lab, &both, &name));
+    ran.refused(125, &["require_collector", "siem: ", "Connection refused"]);
+    assert_eq!(ran.out, "", "it has run");
+    let left = std::fs::read_dir(lab.path("state")).unwrap().count();
+    assert_eq!(left, 0);
+    // One that doesn't know us is none; one that stands in for it is enough.
+    let rsyslog = Rsyslog::new(&lab);
+    let _running = rsyslog.start();
+    let file = |name: &str| Some(lab.pki.path(name).to_str().unwrap().to_string());
+    let stranger = Target {
+        certificate: file("stranger.test.pem"),
+        key: file("stranger.test.key"),
+        ..tls.clone()
+    };
+    let strangers = [stranger.clone(), relp.clone()];
+    let ran = finish(required(&lab, &strangers, &name));
+    ran.refused(125, &["require_collector", "siem: "]);
+    relp.fallback = true;
+    let ran = finish(required(&lab, &[stranger, relp.clone()], &name));
+    assert_eq!(ran.code, 0, "{} {}", ran.out, ran.err);
+    let ran = finish(required(&lab, &both, &name));
+    assert_eq!(ran.code, 0, "{} {}", ran.out, ran.err);
+    until("the last line", || {
+        let stored = std::fs::read_to_string(rsyslog.file("relp")).unwrap_or_default();
+        ran.out.lines().all(|line| stored.contains(line))
+    });
+}

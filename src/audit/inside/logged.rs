@@ -9,7 +9,7 @@ use crate::logs::spool::{Position, Reader, SpoolError};
 use crate::logs::{Kind, Stream};
 use crate::plan::Plan;
 use crate::plan::monitor::{
-    Copying, LogNeed, Logs, MonitorDeath, MonitorPlan, Sync, Watch, WhenFull,
+    Copying, LogNeed, LogStart, Logs, MonitorDeath, MonitorPlan, Sync, Watch, WhenFull,
 };
 use crate::sandbox::Running;
 use std::fs::Permissions;
@@ -66,6 +66,7 @@ pub(super) fn play(
 fn captured(spool: &Path) -> MonitorPlan {
     let logs = Logs {
         heartbeat: 60,
+        start: LogStart::Anyway,
         spool: spool.to_string_lossy().into_owned(),
         quota: QUOTA,
         when_full: WhenFull::Block,

@@ -4,12 +4,13 @@
 //! cursor and connects to its targets' ports. It is started again when it dies, and then goes on behind its cursor.
 
 use super::chain::{End, Notice};
+use super::check::check;
 use super::spooled::Spool;
 use super::station::Station;
 use super::work::ship;
 use crate::events::{About, Link, Sender, What};
 use crate::logs::spool::Cursor;
-use crate::plan::monitor::MonitorPlan;
+use crate::plan::monitor::{LogStart, MonitorPlan};
 use crate::policy::{MOST_CHAINS, Protocol, Target, chains};
 use crate::worker::{Descriptors, Jail, Row, Said, Worker};
 use std::os::fd::AsRawFd;
@@ -80,7 +81,12 @@ fn jail<const N: usize>(worker: &Worker) -> Jail {
 }
 
 fn run<const N: usize>(worker: &mut Worker) -> Result<(), String> {
-    // No service waits for a collector.
+    let targets = chain::<N>(&worker.plan);
+    let logs = worker.plan.watch.logs.as_ref();
+    // No service waits for a collector, unless the policy says so; and then only for the first time.
+    if worker.restarts == 0 && logs.is_some_and(|l| l.start == LogStart::Reached) {
+        reached(targets)?;
+    }
     worker.tell.say(&Said::Ready);
     let about = About::from(&worker.origin);
     let sender = match worker.fds.take("tell-events") {
@@ -88,7 +94,6 @@ fn run<const N: usize>(worker: &mut Worker) -> Result<(), String> {
         None => Sender::nowhere(about),
     };
     let mut tell = |notice| sender.send(event(notice));
-    let targets = chain::<N>(&worker.plan);
     let quota = worker.plan.watch.logs.as_ref().map_or(0, |l| l.quota);
     let mut stations = Vec::new();
     for target in targets {
@@ -114,6 +119,23 @@ fn run<const N: usize>(worker: &mut Worker) -> Result<(), String> {
         Ok(End::Delivered | End::Left(_)) => Ok(()),
         Err(trouble) => Err(trouble.text),
     }
+}
+
+/// Whether one of them would take records; if not, why none does.
+fn reached(targets: &[Target]) -> Result<(), String> {
+    let mut all = Vec::new();
+    for target in targets {
+        let answer = check(target);
+        match answer.why {
+            None => return Ok(()),
+            Some(why) => all.push(format!("{}: {why}", answer.target)),
+        }
+    }
+    let all = all.join("; ");
+    Err(format!(
+        "no collector can be reached, and the policy lets nothing run without (require_collector): {all}; \
+         `cofferdam collectors check` tries them"
+    ))
 }
 
 /// A notice as an event.

@@ -43,6 +43,9 @@ pub struct Logs {
     /// Seconds from one heartbeat to the next; at least one.
     #[serde(default = "minute")]
     pub heartbeat: u64,
+    /// Whether it may start while they can't be reached.
+    #[serde(default)]
+    pub start: LogStart,
     /// The collectors, in order.
     #[serde(default)]
     pub targets: Vec<Target>,
@@ -86,6 +89,17 @@ pub enum LogNeed {
     Required,
     /// It may, where its output can't be taken (a terminal).
     Wanted,
+}
+
+/// Whether a container may start while its collectors can't be reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogStart {
+    /// It may: its lines wait in the spool.
+    #[default]
+    Anyway,
+    /// It may not.
+    Reached,
 }
 
 /// What becomes of a container whose monitor was killed.
