@@ -15,9 +15,11 @@ mod python;
 mod receivers;
 
 mod check;
+mod endless;
 mod killed;
 mod launch;
 mod local;
+mod names;
 mod refused;
 mod restarts;
 mod whole;
@@ -26,5 +28,9 @@ payload!(verb);
 
 /// What this crate's payload can do beside the rig's verbs.
 fn verb(verb: &str, args: &[String]) -> Option<i32> {
-    (verb == "speak").then(|| killed::speak(&args[0]))
+    match verb {
+        "speak" => Some(killed::speak(&args[0])),
+        "pour" => Some(endless::pour()),
+        _ => None,
+    }
 }
