@@ -1,5 +1,6 @@
 //! The contestants, one run of each, and the table.
 
+use crate::docker::{self, Docker};
 use crate::lab::{self, Lab, until};
 use crate::meter::{Meter, Used};
 use crate::python::{self, Python};
@@ -23,11 +24,28 @@ pub struct Run {
     disordered: u64,
 }
 
+impl Run {
+    /// Of a logger that keeps nothing.
+    fn unlogged(lines: u64, took: Duration, used: Used) -> Self {
+        Self {
+            bytes: (lines * LINE as u64) as f64,
+            lines,
+            took,
+            writing: Duration::ZERO,
+            used,
+            lost: 0,
+            twice: 0,
+            disordered: 0,
+        }
+    }
+}
+
 /// The receivers, a root with the service, and this program under the service's name.
 pub struct Bench {
     lab: Lab,
     rsyslog: Rsyslog,
     otlp: Option<Python>,
+    docker: Option<Docker>,
     running: Vec<Running>,
 }
 
@@ -43,10 +61,13 @@ impl Bench {
         }
         let me = std::env::current_exe().expect("this program");
         fs::copy(me, lab.path("root/service")).expect("the service");
+        // Its receiver has a network and a folder of its own.
+        let docker = docker::missing().is_none().then(|| Docker::new(&lab));
         Self {
             lab,
             rsyslog,
             otlp,
+            docker,
             running,
         }
     }
@@ -58,6 +79,14 @@ impl Bench {
         let (used, stored) = match name {
             "cat" => (self.cat(mode, lines, &out), out),
             "conmon" => (self.conmon(mode, lines, &out)?, out),
+            "dnone" | "djson" | "dsyslog" => {
+                let docker = self.docker.as_ref();
+                let docker = docker.ok_or_else(|| docker::missing().unwrap_or_default())?;
+                match docker.one(name, mode, lines)? {
+                    (used, Some(stored)) => (used, stored),
+                    (used, None) => return Ok(Run::unlogged(lines, began.elapsed(), used)),
+                }
+            }
             _ => self.ours(name, mode, lines)?,
         };
         let took = began.elapsed();

@@ -1,15 +1,19 @@
 //! What keeping and shipping a service's lines costs beside `cat` into a file and conmon, and what restarts lose.
 //!
 //! `cargo bench --bench logs -- [ROUNDS [LINES]]`: lines of 120 bytes, one write each, and blocks of 64 KiB, every
-//! contestant in turn; CPU is that of the logger's processes alone. `-- restarts N`: collectors ended and killed N times
-//! each in the middle of 25,000 lines a second. Needs root, rsyslog with openssl and relp; conmon and Python's OTLP where
-//! they are.
+//! contestant in turn; CPU is that of the logger's processes alone, for Docker's drivers (`dnone` is the cost of a
+//! container without a log) that of its daemons. `-- restarts N`: collectors ended and killed N times
+//! each in the middle of 25,000 lines a second. Needs root, rsyslog with openssl and relp; conmon, dockerd and
+//! Python's OTLP where they are.
 
-#![allow(dead_code)] // of the collectors' tests, what is used here
+#![allow(dead_code, unsafe_code)] // of the tests' parts, what is used here
 
 #[path = "../../tests/collectors/count.rs"]
 mod count;
+mod docker;
 mod field;
+#[path = "../../tests/engines/host.rs"]
+mod host;
 #[path = "../../tests/collectors/lab.rs"]
 mod lab;
 mod meter;
@@ -23,16 +27,24 @@ mod python;
 mod receivers;
 mod restarts;
 mod speaker;
+#[path = "../../tests/support/mod.rs"]
+#[macro_use]
+mod support;
 
 use field::{Bench, Run};
 
-const CONTESTANTS: [&str; 6] = ["cat", "conmon", "spool", "tls", "relp", "otlp"];
+const CONTESTANTS: [&str; 9] = [
+    "cat", "conmon", "spool", "tls", "relp", "otlp", "dnone", "djson", "dsyslog",
+];
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let word = |n: usize| args.get(n).map_or("", String::as_str);
     if word(0) == "speak" {
         return speaker::speak(word(1), word(2).parse().unwrap_or(0));
+    }
+    if let Some(code) = host::reap(word(0), &[]) {
+        std::process::exit(code);
     }
     if !nix::unistd::geteuid().is_root() || !field::there("rsyslogd") {
         println!(

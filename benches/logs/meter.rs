@@ -1,6 +1,7 @@
 //! What processes have used, looked at from outside every few milliseconds while they run.
 //!
-//! Run time is the scheduler's own (nanoseconds); what a process does between the last look and its end is not counted.
+//! Run time is the scheduler's own (nanoseconds; of processes with threads in ticks); what a process does between the last
+//! look and its end is not counted.
 
 use std::collections::BTreeMap;
 use std::fs::read_to_string;
@@ -26,20 +27,33 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// `root`: a process that counts, and whatever is called `cofferdam-*` below it.
+    /// `root`: a process that counts, and whatever is called `cofferdam-*` below it; all of their lives.
     pub fn start(root: u32, itself: bool) -> Self {
+        Self::watch(root, itself, &["cofferdam-"], false)
+    }
+
+    /// What is called like one of these below a process: from now on, for those that are there already.
+    pub fn of_daemons(root: u32, names: &'static [&'static str]) -> Self {
+        Self::watch(root, false, names, true)
+    }
+
+    fn watch(root: u32, itself: bool, names: &'static [&'static str], from_now: bool) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let flag = over.clone();
         let thread = std::thread::spawn(move || {
             let (mut times, mut most) = (BTreeMap::new(), Used::default());
             let mut turn = 0;
+            let mut before = 0;
             while !flag.load(Ordering::Relaxed) {
                 let mut all = Vec::new();
-                below(root, itself, &mut all);
+                below(root, itself, names, &mut all);
                 for pid in &all {
                     if let Some(time) = run_time(*pid) {
                         times.insert(*pid, time);
                     }
+                }
+                if turn == 0 && from_now {
+                    before = times.values().sum();
                 }
                 // Reading smaps walks page tables: now and then is enough.
                 if turn % 20 == 0 {
@@ -52,7 +66,7 @@ impl Meter {
                 turn += 1;
                 std::thread::sleep(LOOK);
             }
-            most.cpu = times.values().sum::<u64>() as f64 / 1e9;
+            most.cpu = (times.values().sum::<u64>() - before) as f64 / 1e9;
             most
         });
         Self { over, thread }
@@ -65,22 +79,31 @@ impl Meter {
 }
 
 /// The process if it counts, and those of ours below it; a container's own are none of them.
-fn below(pid: u32, counts: bool, all: &mut Vec<u32>) {
+fn below(pid: u32, counts: bool, names: &[&str], all: &mut Vec<u32>) {
     if counts {
         all.push(pid);
     }
     let children = read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     for child in children.split_whitespace().filter_map(|c| c.parse().ok()) {
         let comm = read_to_string(format!("/proc/{child}/comm")).unwrap_or_default();
-        if comm.starts_with("cofferdam-") {
-            below(child, true, all);
+        if names.iter().any(|name| comm.starts_with(name)) {
+            below(child, true, names, all);
         }
     }
 }
 
 fn run_time(pid: u32) -> Option<u64> {
-    let text = read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
-    text.split(' ').next()?.parse().ok()
+    let stat = read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    // Behind the name: user and system time of all threads are the 12th and 13th, their number the 18th.
+    let words: Vec<u64> = rest.split(' ').map(|w| w.parse().unwrap_or(0)).collect();
+    if words.get(17) == Some(&1) {
+        let text = read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
+        return text.split(' ').next()?.parse().ok();
+    }
+    // The scheduler's is that of the first thread alone.
+    const TICK: u64 = 10_000_000;
+    Some((words.get(11)? + words.get(12)?) * TICK)
 }
 
 fn value(pid: u32, file: &str, key: &str) -> Option<u64> {
