@@ -29,6 +29,8 @@ pub struct Survey {
     pub root: Option<Node>,
     /// Each path that something will be attached to or hidden at.
     pub targets: BTreeMap<GuestPath, Target>,
+    /// What lies where a device node is asked for outside /dev.
+    pub occupants: BTreeMap<GuestPath, Occupant>,
     /// Each bind source.
     pub sources: BTreeMap<HostPath, Source>,
     /// The program, or why it can't be run.
@@ -86,6 +88,27 @@ pub enum Target {
     },
     /// Can't be looked up (a magic link, a loop, no permission): errno as text.
     Blocked(String),
+}
+
+/// What lies in a device node's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Occupant {
+    /// Nothing, or nothing that can be looked up.
+    Nothing,
+    /// An empty file, as a mount point is left behind in a root that may be written.
+    Empty,
+    /// A device node or pipe.
+    Node {
+        /// 'c', 'b' or 'p'.
+        kind: char,
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+    },
+    /// Something else.
+    Other,
 }
 
 /// A path on the host.
@@ -246,12 +269,16 @@ impl Survey {
         let wanted = grant.mounts.iter().map(|m| &m.target);
         let wanted = wanted
             .chain(&grant.masked_paths)
-            .chain(&grant.readonly_paths);
+            .chain(&grant.readonly_paths)
+            .chain(grant.devices_outside_dev().map(|d| &d.path));
         for path in wanted.chain(std::iter::once(&grant.process.cwd)) {
             if !targets.contains_key(path) {
                 targets.insert(path.clone(), view.target(path));
             }
         }
+        let nodes = grant.devices_outside_dev();
+        let occupants = nodes.map(|d| (d.path.clone(), view.occupant(&d.path)));
+        let occupants = occupants.collect();
         let mut sources = BTreeMap::new();
         for mount in &grant.mounts {
             if let MountSource::Bind { path, .. } = &mount.source {
@@ -269,6 +296,7 @@ impl Survey {
         Ok(Self {
             root,
             targets,
+            occupants,
             sources,
             program,
             hidden,
@@ -319,6 +347,30 @@ impl View<'_> {
                 Err(errno) => Target::Blocked(errno.desc().into()),
             },
             Err(errno) => Target::Blocked(errno.desc().into()),
+        }
+    }
+}
+
+impl View<'_> {
+    fn occupant(&self, path: &GuestPath) -> Occupant {
+        let (Some(root), Ok(text)) = (&self.root, CString::new(path.relative())) else {
+            return Occupant::Nothing;
+        };
+        let opened = open_in_root(root.as_fd(), &text, libc::O_PATH, 0, Resolve::InRoot);
+        let Ok(stat) = opened.and_then(fstat) else {
+            return Occupant::Nothing;
+        };
+        let node = |kind, device| Occupant::Node {
+            kind,
+            major: nix::sys::stat::major(device) as u32,
+            minor: nix::sys::stat::minor(device) as u32,
+        };
+        match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
+            SFlag::S_IFCHR => node('c', stat.st_rdev),
+            SFlag::S_IFBLK => node('b', stat.st_rdev),
+            SFlag::S_IFIFO => node('p', 0),
+            SFlag::S_IFREG if stat.st_size == 0 => Occupant::Empty,
+            _ => Occupant::Other,
         }
     }
 }

@@ -6,6 +6,7 @@
 mod execution;
 mod joined;
 mod mounts;
+mod nodes;
 
 use crate::cgroup::{Cgroup, CgroupError};
 use crate::controls::ControlId;
@@ -101,6 +102,7 @@ pub fn observe(
     checker.descriptors()?;
     let mountinfo = checker.read("mountinfo")?;
     mounts::check(plan, &mountinfo, &mut checker.out);
+    checker.nodes()?;
     checker.membership(cgroup)?;
     Ok(checker.out)
 }

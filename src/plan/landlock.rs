@@ -149,7 +149,9 @@ fn rules(mounts: &MountPlan, process: &ProcessPlan) -> Vec<PathRule> {
     out.extend(executable(process));
     for step in &mounts.steps {
         match step.what {
-            What::Dev { .. } => out.push(rule(&step.target, Access::Devices)),
+            What::Dev { .. } | What::Device { .. } => {
+                out.push(rule(&step.target, Access::Devices));
+            }
             What::Bind { .. } | What::Tmpfs { .. } | What::Mqueue if !step.attrs.readonly => {
                 out.push(rule(&step.target, Access::Write));
             }

@@ -3,6 +3,7 @@
 //! Nothing is ever created inside an image: where a mount point is missing, the image is shown through a
 //! read-only overlay whose upper part, ours, has it. Who makes a mount follows from who may (`By`).
 
+mod nodes;
 mod place;
 mod steps;
 mod words;
@@ -47,6 +48,7 @@ pub(super) fn plan(
     for mount in &grant.mounts {
         steps::mount(&mut builder, mount, grant, host, namespaces, lacks)?;
     }
+    nodes::outside_dev(&mut builder, grant, namespaces)?;
     steps::secrets(&mut builder, grant, host, namespaces, lacks)?;
     if grant.process.terminal.is_some() {
         steps::console(&mut builder)?;
@@ -226,6 +228,10 @@ impl Step {
                 .map(|n| n.name.as_str())
                 .collect::<Vec<_>>()
                 .join(" "),
+            What::Device { node } => match node.kind {
+                'p' => "a pipe".into(),
+                kind => format!("the device {kind} {}:{}", node.major, node.minor),
+            },
             What::Devpts { .. } => "devpts".into(),
             What::Console => "the terminal".into(),
             What::Mqueue => "mqueue".into(),
@@ -252,7 +258,9 @@ impl Step {
         let controls: &'static [ControlId] = match self.what {
             What::Secrets { .. } => &[ControlId::S8_2_2],
             What::Console => &[ControlId::S8_4_1],
-            What::Proc { .. } | What::Dev { .. } => &[ControlId::S8_4_4, ControlId::S8_5_1],
+            What::Proc { .. } | What::Dev { .. } | What::Device { .. } => {
+                &[ControlId::S8_4_4, ControlId::S8_5_1]
+            }
             _ => &[ControlId::S8_4_7, ControlId::S8_4_8],
         };
         Line::new(

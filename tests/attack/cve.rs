@@ -21,7 +21,7 @@ fn bind(source: &Path, target: &str) -> Value {
     json!({"destination": target, "type": "bind", "source": source, "options": ["bind", "ro"]})
 }
 
-fn add_mount(spec: &mut Value, mount: Value) {
+pub fn add_mount(spec: &mut Value, mount: Value) {
     spec["mounts"].as_array_mut().unwrap().push(mount);
 }
 

@@ -1,8 +1,8 @@
 //! Attacks: each sets a trap that has caught a launcher before, and shows that it fails here, and why.
 //!
 //! `cve`: launcher vulnerabilities by their number; `race`: those that are races. `inside`: what a hostile program
-//! tries (`audit::probes`: the product's own table; `verbs`: other deeds). `exhaustion`: bombs. `joining`: traps for
-//! `exec`.
+//! tries (`audit::probes`: the product's own table; `verbs`: other deeds). `devices`: nodes outside /dev. `exhaustion`:
+//! bombs. `joining`: traps for `exec`.
 #![allow(unsafe_code)]
 
 #[path = "../support/mod.rs"]
@@ -10,6 +10,7 @@
 mod support;
 
 mod cve;
+mod devices;
 mod exhaustion;
 mod inside;
 mod joining;

@@ -12,6 +12,7 @@ pub fn run(verb: &str, args: &[String]) -> Option<i32> {
         "fds" => fds(),
         "trace" => trace(arg(0)),
         "devices" => devices(),
+        "node" => crate::devices::look(arg(0)),
         "find" => find(Path::new("/"), args),
         "masks" => args.iter().for_each(|path| mask(path)),
         "bind" => println!(

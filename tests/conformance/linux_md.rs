@@ -257,7 +257,6 @@ fn devices_are_made() {
 
 /// [config-linux.md § Devices] a device may lie anywhere, outside /dev too
 #[test]
-#[ignore = "gap: refused, with its place: the launcher makes nodes below /dev alone"]
 fn a_device_lies_anywhere() {
     let suite = suite!();
     let mut spec = suite.spec(&["wait"]);

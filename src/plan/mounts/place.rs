@@ -30,6 +30,12 @@ impl<'a> Builder<'a> {
             .any(|s| s.target == *target && is(&s.what))
     }
 
+    /// The volume that a path lies in.
+    pub(super) fn volume(&self, target: &GuestPath) -> Option<&GuestPath> {
+        let above = &self.steps[self.owner(target)?];
+        matches!(above.what, What::Bind { .. }).then_some(&above.target)
+    }
+
     /// Who can do what only the host's rights allow.
     pub(super) fn privileged(&self) -> By {
         self.by
@@ -96,7 +102,7 @@ impl<'a> Builder<'a> {
                 Some(crate::survey::Source::Present(node)) if node.kind != Kind::Dir => Kind::File,
                 _ => Kind::Dir,
             },
-            What::EmptyFile | What::Sample | What::Console => Kind::File,
+            What::EmptyFile | What::Sample | What::Console | What::Device { .. } => Kind::File,
             _ => Kind::Dir,
         }
     }

@@ -223,23 +223,10 @@ fn dev(builder: &Builder<'_>, grant: &Grant, namespaces: &NamespacePlan) -> What
             ..plain("tty", 0)
         });
     }
-    for device in &grant.devices {
-        let name = device.path.as_str().trim_start_matches("/dev/").to_string();
-        nodes.retain(|n| n.name != name);
-        let user = namespaces.user.as_ref();
-        nodes.push(Node {
-            name,
-            kind: device.kind,
-            major: device.major,
-            minor: device.minor,
-            mode: device.mode,
-            uid: user
-                .and_then(|u| u.outside_uid(device.uid))
-                .unwrap_or(device.uid),
-            gid: user
-                .and_then(|u| u.outside_gid(device.gid))
-                .unwrap_or(device.gid),
-        });
+    for device in grant.devices.iter().filter(|d| d.below_dev().is_some()) {
+        let node = super::nodes::node(device, namespaces);
+        nodes.retain(|n| n.name != node.name);
+        nodes.push(node);
     }
     let mut links = vec![
         ("fd".to_string(), "/proc/self/fd".to_string()),

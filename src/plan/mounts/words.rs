@@ -182,6 +182,11 @@ pub enum What {
         /// Made as nodes, or bound one by one from the host.
         how: DevNodes,
     },
+    /// One device node outside /dev, of ours.
+    Device {
+        /// The node.
+        node: Node,
+    },
     /// Pseudo terminals.
     Devpts {
         /// Group.
@@ -227,7 +232,7 @@ pub enum What {
 /// A device node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Node {
-    /// Name below /dev.
+    /// Name below /dev; of a node outside it the whole path.
     pub name: String,
     /// 'c', 'b' or 'p'.
     pub kind: char,

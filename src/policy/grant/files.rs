@@ -159,8 +159,10 @@ pub enum Translation {
 /// A device node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Device {
-    /// Where, below /dev.
+    /// Where.
     pub path: GuestPath,
+    /// JSON pointer that asked for it.
+    pub pointer: String,
     /// 'c', 'b' or 'p'.
     pub kind: char,
     /// Major number.
@@ -173,4 +175,19 @@ pub struct Device {
     pub uid: u32,
     /// Group inside.
     pub gid: u32,
+}
+
+impl Device {
+    /// The name below /dev; `None`: it lies elsewhere.
+    pub fn below_dev(&self) -> Option<&str> {
+        self.path.as_str().strip_prefix("/dev/")
+    }
+}
+
+impl super::Grant {
+    /// The devices that lie outside /dev.
+    pub fn devices_outside_dev(&self) -> impl Iterator<Item = &Device> {
+        let outside = |device: &&Device| device.below_dev().is_none();
+        self.devices.iter().filter(outside)
+    }
 }

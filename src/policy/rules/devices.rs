@@ -21,16 +21,12 @@ pub(super) fn nodes(case: &mut Case<'_>) {
     for (at, device) in asked.into_iter().flatten().enumerate() {
         let pointer = format!("/linux/devices/{at}");
         let text = device.path().to_string_lossy();
+        let found = format!("a device node at {:?}", super::strings::shorten(&text));
         let path = match GuestPath::parse(&text) {
-            Ok(path) if path.as_str().starts_with("/dev/") => path,
+            Ok(path) if !is_the_kernels(&path) => path,
             _ => {
-                let found = format!("a device node at {:?}", super::strings::shorten(&text));
-                case.refuse(
-                    ControlId::S8_5_1,
-                    &pointer,
-                    found,
-                    "device nodes lie below /dev",
-                );
+                let remedy = "device nodes lie below /dev; in /proc and /sys no policy allows one";
+                case.refuse(ControlId::S8_5_1, &pointer, found, remedy);
                 continue;
             }
         };
@@ -40,7 +36,13 @@ pub(super) fn nodes(case: &mut Case<'_>) {
         let excepted = case.waived(&pointer, format!("the device {path}"), |g| {
             g.devices.iter().any(|d| d == path.as_str())
         });
-        if !excepted {
+        if !excepted && !path.is_at_or_below(&GuestPath::root().join("dev")) {
+            let remedy = format!(
+                "device nodes lie below /dev; an exception for {} with devices = [\"{path}\"] would lift it",
+                ControlId::S8_5_1
+            );
+            case.refuse(ControlId::S8_5_1, &pointer, found, remedy);
+        } else if !excepted {
             case.over(
                 ControlId::S8_5_1,
                 &pointer,
@@ -60,6 +62,13 @@ pub(super) fn nodes(case: &mut Case<'_>) {
             case.grant.devices.push(device);
         }
     }
+}
+
+/// Where no node can be: the root, /dev itself, and the kernel's own file systems.
+fn is_the_kernels(path: &GuestPath) -> bool {
+    let root = GuestPath::root();
+    let kernels = [root.join("proc"), root.join("sys")];
+    [root.join("dev"), root].contains(path) || kernels.iter().any(|top| path.is_at_or_below(top))
 }
 
 fn letter_of_rule(kind: char) -> Option<char> {
@@ -110,6 +119,7 @@ fn node(
     };
     Some(Device {
         path,
+        pointer: pointer.into(),
         kind,
         major,
         minor,

@@ -1,6 +1,7 @@
 //! The mount plan as operations: which the launcher does, which the child, and the descriptors in between.
 
 mod filled;
+mod nodes;
 mod root;
 mod step;
 
@@ -27,6 +28,9 @@ struct Compiler<'a> {
     labels: &'a mut Labels,
     /// One empty folder and one empty file, copied for every mask.
     empties: Option<Slot>,
+    /// The folder with the device nodes for places outside /dev, and how many are placed.
+    nodes: Option<Slot>,
+    placed: usize,
 }
 
 pub(in crate::sandbox) fn compile(
@@ -43,10 +47,13 @@ pub(in crate::sandbox) fn compile(
         },
         labels,
         empties: None,
+        nodes: None,
+        placed: 0,
     };
     if plan.mounts.steps.iter().any(needs_empties) {
         compiler.empties()?;
     }
+    compiler.nodes(&plan.mounts.steps)?;
     compiler.root(&plan.mounts)?;
     // Attached last of the stages, so that it is on top; and before anything below it is attached, since kernels
     // before 6.15 attach nothing to a detached tree.

@@ -2,10 +2,10 @@
 
 use super::super::super::ops::{EMPTY_DIR, EMPTY_FILE, Mapped, Op, Slot};
 use super::super::{PrepareError, c_string};
+use super::nodes::made;
 use super::{Compiler, flags};
 use crate::plan::mounts::{Attrs, By, DevNodes, Step, What};
 use crate::sys::mount::{MountAttr, attr};
-use nix::sys::stat::SFlag;
 use std::ffi::CString;
 
 impl Compiler<'_> {
@@ -49,18 +49,7 @@ impl Compiler<'_> {
                     contents: Vec::new(),
                     owner: None,
                 },
-                DevNodes::Made => Op::Node {
-                    at: slot,
-                    path,
-                    kind: match node.kind {
-                        'b' => SFlag::S_IFBLK,
-                        'p' => SFlag::S_IFIFO,
-                        _ => SFlag::S_IFCHR,
-                    },
-                    mode: node.mode,
-                    device: libc::makedev(node.major, node.minor),
-                    owner: (node.uid, node.gid),
-                },
+                DevNodes::Made => made(node, slot, path),
             };
             self.push(by, label, op);
         }

@@ -28,6 +28,7 @@ impl Compiler<'_> {
                 return Ok(());
             }
             What::Console => return Ok(()), // the child's own step, once the terminal is made
+            What::Device { .. } => return self.placed_node(target, &label),
             What::EmptyFile => return self.empty(EMPTY_FILE.into(), target, &label),
             What::EmptyDir { holds } if holds.is_empty() => {
                 return self.empty(EMPTY_DIR.into(), target, &label);
@@ -279,7 +280,8 @@ impl Compiler<'_> {
             } => {
                 self.secrets(step, slot, label, files, (*uid, *gid), *noswap)?;
             }
-            What::Console | What::EmptyFile | What::Mask | What::ReadOnly => {}
+            What::Console | What::Device { .. } | What::EmptyFile | What::Mask | What::ReadOnly => {
+            }
         }
         Ok(())
     }
