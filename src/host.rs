@@ -2,12 +2,14 @@
 //!
 //! [`Host::probe`] does the reading; nothing here decides anything. Called once, early in every verb that plans.
 
+mod apparmor;
 mod cgroups;
 mod delegated;
 mod disk;
 mod mountinfo;
 mod probe;
 
+pub use apparmor::{AppArmor, TEMPLATE};
 pub use delegated::Delegated;
 pub use disk::disk_behind;
 pub use probe::HostError;
@@ -46,6 +48,8 @@ pub struct Host {
     pub submounts: Vec<HostPath>,
     /// Linux security modules in use, in order; empty when the list can't be read.
     pub lsm: Vec<String>,
+    /// AppArmor, and our template in it.
+    pub apparmor: AppArmor,
     /// UTC now, in seconds.
     pub now: u64,
 }

@@ -5,6 +5,7 @@
 
 mod execution;
 mod joined;
+mod label;
 mod mounts;
 mod nodes;
 
@@ -20,6 +21,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 pub use joined::observe_joined;
+pub use label::label;
 pub use mounts::{Seen, parse_mountinfo};
 
 /// Something that is not as planned.

@@ -67,6 +67,7 @@ fn host(kernel: (u32, u32), landlock_abi: u32, cgroups: CgroupLayout) -> Host {
         delegated: Default::default(),
         submounts: Vec::new(),
         lsm: Vec::new(),
+        apparmor: Default::default(),
         now: 1_795_320_000,
     }
 }

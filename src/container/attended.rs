@@ -2,6 +2,7 @@
 //!
 //! Built, verified and cleaned up as every other; what is done in between is the caller's. It ends when that is over.
 
+use super::begun::begun;
 use super::build::{Context, build};
 use super::error::{ContainerError, sys};
 use super::hooks;
@@ -10,7 +11,7 @@ use super::store::{Entry, Store};
 use crate::cgroup::Cgroup;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
-use crate::sandbox::{Running, Started, Streams};
+use crate::sandbox::{Running, Streams};
 use crate::sys::process;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -50,9 +51,9 @@ fn inside<T>(
 ) -> Result<T, ContainerError> {
     let ready = build(plan, context, entry, janitor, streams, None)?;
     let cgroup = ready.cgroup;
-    let done = match ready.created.start() {
-        Started::Failed(error) => Err(error.into()),
-        Started::Running(running) => {
+    let done = match begun(plan, ready.created.start()) {
+        Err(error) => Err(error),
+        Ok(running) => {
             let done = deed(&running, &cgroup);
             let _ = process::pidfd_signal(running.pidfd.as_fd(), libc::SIGKILL);
             // Collected already where the deed waited for the end.

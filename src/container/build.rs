@@ -347,6 +347,7 @@ fn state_of(plan: &Plan, context: &Context<'_>, cgroup: &Cgroup, pid: i32) -> St
         range: plan.namespaces.user.as_ref().and_then(|u| u.range),
         annotations: context.annotations.clone(),
         template: Some(plan.template),
+        apparmor: plan.process.apparmor.clone(),
         hooks: hooks::SavedHooks::of(plan),
     }
 }

@@ -145,6 +145,9 @@ pub enum ContainerError {
     /// Verification found differences: nothing of the image has run.
     #[error("the container was not as planned, so it was killed before its program ran: {}", list(.0))]
     Different(Vec<Difference>),
+    /// Exec gave another AppArmor label than the plan says.
+    #[error("the program began under another AppArmor label, so it was killed: {}", list(std::slice::from_ref(.0)))]
+    Label(Difference),
     /// A system call of the launcher's.
     #[error("can't {tried}: {}", .errno.desc())]
     Sys {

@@ -2,6 +2,7 @@
 //!
 //! Whether it may is decided before (see `cli::exec`); nothing here loosens anything.
 
+use super::begun::begun;
 use super::error::{ContainerError, at, sys};
 use super::journal::Line;
 use super::lifecycle::write_pid_file;
@@ -17,7 +18,7 @@ use crate::host::Host;
 use crate::plan::Plan;
 use crate::plan::joined::Stay;
 use crate::policy::Clamp;
-use crate::sandbox::{Created, Running, Started, Target, join, prepare};
+use crate::sandbox::{Created, Running, Target, join, prepare};
 use crate::sys::process;
 use crate::verify::{Verification, observe_joined};
 use std::fs::{self, File};
@@ -139,10 +140,7 @@ impl Joining {
         let created = join(prepared, target, &cgroup)?.ready()?;
         let created = self.verified(plan, host, &cgroup, created)?;
         let (created, proxy) = shown(created, manner.console.as_ref())?;
-        let running = match created.start() {
-            Started::Failed(error) => return Err(error.into()),
-            Started::Running(running) => running,
-        };
+        let running = begun(plan, created.start())?;
         let end = |running: &Running| {
             let _ = process::pidfd_signal(running.pidfd.as_fd(), libc::SIGKILL);
         };

@@ -15,6 +15,7 @@ use crate::policy::Template;
 use crate::sandbox::{StartGate, exec_failure};
 use crate::sys::process;
 use crate::sys::socket::send_fds;
+use crate::verify;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{Read, Write};
@@ -152,6 +153,12 @@ pub fn start(store: &Store, id: &str) -> Result<Vec<String>, ContainerError> {
     match exec_failure(&bytes) {
         Some(error) => Err(error.into()),
         None => {
+            if let Some(difference) = verify::label(state.apparmor.as_deref(), state.pid)
+                && state.is_alive()
+            {
+                Cgroup::open(&state.cgroup)?.kill()?;
+                return Err(ContainerError::Label(difference));
+            }
             let what = What::Started {
                 pid: state.pid,
                 program: String::new(),

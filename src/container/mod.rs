@@ -4,6 +4,7 @@
 //! [`build`], so both launch, verify and record in the same way.
 
 mod attended;
+mod begun;
 mod build;
 mod error;
 mod events;

@@ -1,5 +1,6 @@
 //! `run`: build, start, forward signals, wait, clean up; everything is gone when it returns.
 
+use super::begun::begun;
 use super::build::{Context, build};
 use super::error::{ContainerError, sys};
 use super::hooks;
@@ -12,7 +13,7 @@ use super::told;
 use crate::cgroup::OomKills;
 use crate::outcome::{LIFETIME, Outcome};
 use crate::plan::{NamespaceKind, Plan};
-use crate::sandbox::{Running, Started};
+use crate::sandbox::Running;
 use crate::sys::process;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -93,11 +94,9 @@ fn run_in(
         }
     };
     let mut oom_kills = OomKills::of(&cgroup);
-    let outcome = match ready.created.start() {
-        Started::Failed(error) => {
-            Err(ContainerError::from(error)).inspect_err(|e| told::failed(&events, e))
-        }
-        Started::Running(running) => {
+    let outcome = match begun(plan, ready.created.start()) {
+        Err(error) => Err(error).inspect_err(|e| told::failed(&events, e)),
+        Ok(running) => {
             told::started(&events, plan, running.pid);
             let hooks = &ready.state.hooks;
             let tell = |what| events.send(what);

@@ -45,6 +45,9 @@ pub struct State {
     /// The template that it was launched under; states of earlier versions say none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<Template>,
+    /// The AppArmor profile that the program is executed under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apparmor: Option<String>,
     /// Hooks that are still to run.
     #[serde(default, skip_serializing_if = "SavedHooks::is_empty")]
     pub hooks: SavedHooks,

@@ -3,7 +3,7 @@
 //! The parsers are pure functions beside it; what may be absent is read as "none".
 
 use super::cgroups::{V2Facts, layout, outer_uid, place_v2, user_manager};
-use super::{CallerIds, CgroupLayout, Delegated, Host, Privilege, mountinfo};
+use super::{AppArmor, CallerIds, CgroupLayout, Delegated, Host, Privilege, mountinfo};
 use crate::paths::HostPath;
 use crate::sys::fs::read_kernel_file;
 use crate::sys::{landlock, presence};
@@ -76,6 +76,7 @@ impl Host {
             Privilege::Root => Delegated::default(),
             Privilege::User => Delegated::find(caller.uid, &subuid, &subgid),
         };
+        let lsm = lsm(&read_optional("/sys/kernel/security/lsm"));
         Ok(Host {
             kernel: numbers(&release),
             release,
@@ -90,7 +91,8 @@ impl Host {
             taken_ids: taken_ids(&[subuid, subgid]),
             delegated,
             submounts: submounts(&mounts),
-            lsm: lsm(&read_optional("/sys/kernel/security/lsm")),
+            apparmor: AppArmor::probe(&lsm),
+            lsm,
             now: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |d| d.as_secs()),
@@ -102,7 +104,7 @@ fn read(path: &'static str) -> Result<String, HostError> {
     read_kernel_file(path).map_err(|source| HostError::Unreadable { path, source })
 }
 
-fn read_optional(path: impl AsRef<Path>) -> String {
+pub(super) fn read_optional(path: impl AsRef<Path>) -> String {
     read_kernel_file(path).unwrap_or_default()
 }
 

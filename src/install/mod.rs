@@ -1,9 +1,10 @@
-//! Puts the launcher into an engine's configuration, and takes it out again.
+//! Puts the launcher into an engine's configuration, and takes it out again; likewise its AppArmor template.
 //!
 //! A drop-in file where the engine reads such; otherwise the smallest edit of its one file, which keeps every other
 //! byte, with the old file beside it. A file that can't be parsed is not touched. [`changes`] only reads;
 //! [`Change::apply`] writes. The texts are those of profiles/engines.
 
+pub mod apparmor;
 mod containerd;
 mod docker;
 mod json;
@@ -90,6 +91,19 @@ pub enum InstallError {
         /// Which file.
         path: PathBuf,
         /// What was found.
+        why: String,
+    },
+    /// The program that loads AppArmor profiles is not there.
+    #[error(
+        "no apparmor_parser in /usr/sbin or /sbin, which loads AppArmor profiles: install it (apt-get install apparmor; zypper install apparmor-parser), nothing was changed"
+    )]
+    NoParser,
+    /// It would not.
+    #[error("{command}: {why}; are you root, and may this machine's AppArmor policy be changed?")]
+    Parser {
+        /// The command.
+        command: String,
+        /// What it said.
         why: String,
     },
     /// The binary can't be given to an engine.
@@ -244,6 +258,17 @@ impl Change {
         let name = self.path.file_name()?.to_string_lossy().into_owned();
         self.keep
             .then(|| self.path.with_file_name(format!("{name}.before-cofferdam")))
+    }
+
+    /// The change that takes this one back.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        Self {
+            before: self.after,
+            after: self.before,
+            keep: false,
+            ..self
+        }
     }
 
     /// Makes it so: the old text is kept first, the new one put in its place whole.

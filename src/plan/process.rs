@@ -3,7 +3,7 @@
 use super::namespaces::{MapWriter, NamespacePlan};
 use super::{Lack, Line, PlanError, Weight};
 use crate::controls::ControlId;
-use crate::host::{Host, Privilege};
+use crate::host::{AppArmor, Host, Privilege};
 use crate::paths::GuestPath;
 pub use crate::policy::NewPrivileges;
 pub use crate::policy::Terminal;
@@ -133,6 +133,7 @@ pub(super) fn plan(
             weight: Weight::Covered,
         });
     }
+    lacks.extend(no_label(grant, host));
     let new_pid = namespaces.is_new(NamespaceKind::Pid);
     let listening = grant.openings.listening();
     let found = (3..)
@@ -172,6 +173,31 @@ pub(super) fn plan(
             (None, Caller::Standalone) => Stdio::NoTerminal,
             (None, Caller::Engine) => Stdio::Inherited,
         },
+    })
+}
+
+/// AppArmor is in force and gives this program no label of its own.
+fn no_label(grant: &Grant, host: &Host) -> Option<Lack> {
+    if grant.lsm.apparmor.is_some() || grant.template == Template::Compat {
+        return None;
+    }
+    let (what, lost) = match &host.apparmor {
+        AppArmor::Absent | AppArmor::Template => return None,
+        AppArmor::NoTemplate => (
+            "AppArmor's profile cofferdam-default is not loaded: cofferdam install --apparmor"
+                .to_string(),
+            "the program is unconfined for AppArmor; seccomp and landlock confine it".to_string(),
+        ),
+        AppArmor::Confined { profile } => (
+            "AppArmor's profile cofferdam-default is not taken by a launcher that is confined itself".into(),
+            format!("the program has the launcher's label, {}", profile.escape_debug()),
+        ),
+    };
+    Some(Lack {
+        control: ControlId::S8_4_14,
+        what,
+        lost,
+        weight: Weight::Covered,
     })
 }
 

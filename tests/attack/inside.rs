@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 /// The audit's own attacks, each refused by the layer that has to; the bounds of the table are in `tests/audit`.
 #[test]
 fn every_attack_is_refused_for_its_reason() {
-    need!(Root, Landlock);
+    need!(Root, Landlock, Template);
     let rig = Rig::new();
     let audit = rig.call(&["audit", "--json"]);
     let report: serde_json::Value = serde_json::from_str(audit.ok()).unwrap();

@@ -72,7 +72,7 @@ fn the_program_runs_under_its_profile_or_not_at_all() {
     );
     let mut none = spec.clone();
     none["process"]["apparmorProfile"] = "unconfined".into();
-    assert!(!rig.through(&none).out.contains("enforce"));
+    assert!(!rig.through(&none).out.contains(&loaded.name));
     let mut gone = spec.clone();
     gone["process"]["apparmorProfile"] = "no-such-profile".into();
     let id = unique("gone");

@@ -1,5 +1,6 @@
 //! The same as an ordinary user, with what the kernel lets one.
 
+use crate::need;
 use crate::support::{Rig, finish, skip, unique};
 use std::os::unix::process::CommandExt;
 
@@ -100,22 +101,16 @@ fn an_ordinary_users_audit_blames_nobody_for_missing_rights() {
     if let Some(why) = userns_missing() {
         return skip("an_ordinary_users_audit", "userns", &why);
     }
+    need!(Template);
     let rig = rig();
     let audit = finish(command(&rig, &["audit", "--json"]));
-    // Where AppArmor is in force, a launch without a profile of its own is a finding (8.4.14), and the only one.
-    let apparmor = std::fs::read_to_string("/sys/module/apparmor/parameters/enabled");
-    let expected: &[&str] = match apparmor.is_ok_and(|on| on.trim() == "Y") {
-        true => &["observe/template"],
-        false => &[],
-    };
-    assert_eq!(audit.code, i32::from(!expected.is_empty()), "{audit:?}");
-    let report: serde_json::Value = serde_json::from_str(&audit.out).unwrap();
+    let report: serde_json::Value = serde_json::from_str(audit.ok()).unwrap();
     let findings = report["subjects"][0]["findings"].as_array().unwrap();
     let of = |verdict: &'static str| findings.iter().filter(move |f| f["verdict"] == verdict);
     let passed = of("pass").count();
     assert!(passed >= 100, "{passed} of {}", findings.len());
     let failed: Vec<_> = of("fail").map(|f| f["id"].as_str().unwrap()).collect();
-    assert_eq!(failed, expected, "{findings:#?}");
+    assert!(failed.is_empty(), "{failed:?} {findings:#?}");
     for finding in of("not-applicable") {
         let why = finding["why"].as_str().unwrap_or_default();
         assert!(!why.is_empty(), "{finding}");

@@ -65,6 +65,7 @@ pub fn host() -> Host {
         delegated: Default::default(),
         submounts: Vec::new(),
         lsm: vec!["capability".into(), "landlock".into()],
+        apparmor: Default::default(),
         now: NOW,
     }
 }

@@ -30,6 +30,8 @@ pub enum Need {
     Root,
     /// Landlock with TCP rules (ABI 4) or newer.
     Landlock,
+    /// The AppArmor template, where AppArmor is in force: a launch without it is a finding (8.4.14).
+    Template,
     /// An x86_64 processor (inline assembly).
     X86,
     /// 32-bit system calls in the kernel.
@@ -42,6 +44,7 @@ impl Need {
         match self {
             Need::Root => "root",
             Need::Landlock => "landlock",
+            Need::Template => "apparmor",
             Need::X86 => "x86",
             Need::Ia32 => "ia32",
         }
@@ -52,6 +55,7 @@ impl Need {
         match self {
             Need::Root => root_missing(),
             Need::Landlock => landlock_missing(),
+            Need::Template => template_missing(),
             Need::X86 => (!cfg!(target_arch = "x86_64"))
                 .then(|| "not an x86_64 processor; run it on one".to_string()),
             Need::Ia32 => (!ia32()).then(|| {
@@ -74,6 +78,12 @@ fn root_missing() -> Option<String> {
 fn landlock_missing() -> Option<String> {
     let lsm = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_else(|_| "landlock".into());
     (!lsm.contains("landlock")).then(|| "no landlock; boot with lsm=landlock,...".into())
+}
+
+fn template_missing() -> Option<String> {
+    let apparmor = cofferdam::host::Host::probe().ok()?.apparmor;
+    (apparmor == cofferdam::host::AppArmor::NoTemplate)
+        .then(|| "AppArmor is in force without our profile; cofferdam install --apparmor".into())
 }
 
 /// A 32-bit static program is not needed to find out: the kernel says so in its own way.

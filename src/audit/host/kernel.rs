@@ -3,13 +3,14 @@
 use super::{add, read, verdict};
 use crate::audit::model::{Finding, Verdict};
 use crate::controls::ControlId::{self, *};
-use crate::host::Host;
+use crate::host::{AppArmor, Host};
 
 type Look = (&'static str, &'static [ControlId]);
 
 const VERSION: Look = ("kernel", &[S8_1_1]);
 const CPU: Look = ("mitigations", &[S8_1_1]);
 const LABELS: Look = ("security-module", &[S8_1_1, S8_4_14]);
+const TEMPLATE: Look = ("apparmor-template", &[S8_4_14]);
 const LANDLOCK: Look = ("landlock", &[S8_1_1, S8_2_4]);
 const SECCOMP: Look = ("seccomp", &[S8_1_1, S8_1_4]);
 const LOCKDOWN: Look = ("lockdown", &[S8_1_1]);
@@ -19,7 +20,7 @@ const SWAP: Look = ("swap", &[S8_2_2]);
 const CLOCK: Look = ("clock", &[S8_3_4]);
 
 pub(super) const LOOKS: &[Look] = &[
-    VERSION, CPU, LABELS, LANDLOCK, SECCOMP, LOCKDOWN, MODULES, CGROUPS, SWAP, CLOCK,
+    VERSION, CPU, LABELS, TEMPLATE, LANDLOCK, SECCOMP, LOCKDOWN, MODULES, CGROUPS, SWAP, CLOCK,
 ];
 
 /// Modules that programs in containers got into kernels by, and that servers rarely need.
@@ -64,6 +65,7 @@ pub(super) fn check(host: &Host, out: &mut Vec<Finding>) {
         },
         "lsm=…,apparmor on the kernel's command line",
     );
+    template(host, out);
     let abi = format!("ABI {}", host.landlock_abi);
     add(
         out,
@@ -148,6 +150,29 @@ fn file(
             add(out, look, words, (path, ""), unseen, remedy);
         }
     }
+}
+
+fn template(host: &Host, out: &mut Vec<Finding>) {
+    let (answer, verdict) = match &host.apparmor {
+        AppArmor::Template => ("loaded".into(), Verdict::Pass),
+        AppArmor::NoTemplate => ("not loaded, or only complaining".into(), Verdict::Fail),
+        AppArmor::Confined { profile } => (
+            format!("the launcher is under {profile}"),
+            Verdict::not_assessed("this program is confined itself"),
+        ),
+        AppArmor::Absent => (
+            "AppArmor is not in force".to_string(),
+            Verdict::not_applicable("AppArmor is not in force on this host"),
+        ),
+    };
+    add(
+        out,
+        &TEMPLATE,
+        ("the AppArmor profile of what is launched", "loaded"),
+        ("/sys/kernel/security/apparmor/policy/profiles", &answer),
+        verdict,
+        "cofferdam install --apparmor",
+    );
 }
 
 fn mitigations(out: &mut Vec<Finding>) {

@@ -24,6 +24,7 @@ pub(super) fn host(cgroups: CgroupLayout, privilege: Privilege) -> Host {
         delegated: Default::default(),
         submounts: Vec::new(),
         lsm: Vec::new(),
+        apparmor: Default::default(),
         now: 0,
     }
 }

@@ -3,6 +3,7 @@
 use super::case::Case;
 use super::strings::shorten;
 use crate::controls::ControlId;
+use crate::host::{AppArmor, TEMPLATE};
 use crate::policy::{LsmLabels, Namespace, NamespaceKind};
 
 /// AppArmor and SELinux: carried where the module is active; a label that can't be set stops the launch, as in runc.
@@ -11,23 +12,30 @@ pub(super) fn lsm(case: &mut Case<'_>) {
     let apparmor = process.and_then(|p| p.apparmor_profile().as_deref());
     let selinux = process.and_then(|p| p.selinux_label().as_deref());
     let mount = case.linux().and_then(|l| l.mount_label().as_deref());
+    // What was asked, or the template for everything that has none of its own.
+    let template = template(case);
     case.grant.lsm = LsmLabels {
-        apparmor: label(case, "/process/apparmorProfile", "apparmor", apparmor),
+        apparmor: label(case, "/process/apparmorProfile", "apparmor", apparmor).or(template),
         selinux: label(case, "/process/selinuxLabel", "selinux", selinux),
         mount: label(case, "/linux/mountLabel", "selinux", mount),
     };
+}
+
+/// Our own AppArmor profile, once the host has it loaded.
+fn template(case: &Case<'_>) -> Option<String> {
+    let there = case.host.apparmor == AppArmor::Template;
+    (there && !case.compat()).then(|| TEMPLATE.to_string())
 }
 
 fn label(case: &mut Case<'_>, pointer: &str, module: &str, asked: Option<&str>) -> Option<String> {
     let asked = asked.filter(|label| !label.is_empty())?;
     if module == "apparmor" && asked == "unconfined" {
         if case.host.lsm.iter().any(|m| m == module) {
-            case.cut(
-                ControlId::S8_4_14,
-                pointer,
-                "unconfined",
-                "no AppArmor profile; seccomp and landlock confine",
-            );
+            let given = match template(case) {
+                Some(profile) => format!("the profile {profile}"),
+                None => "no AppArmor profile; seccomp and landlock confine".into(),
+            };
+            case.cut(ControlId::S8_4_14, pointer, "unconfined", given);
         }
         return None;
     }

@@ -30,6 +30,7 @@ fn host() -> Host {
         taken_ids: Vec::new(),
         submounts: Vec::new(),
         lsm: Vec::new(),
+        apparmor: Default::default(),
         now: 1_796_083_200,
     }
 }

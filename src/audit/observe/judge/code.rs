@@ -147,7 +147,7 @@ fn label(facts: &Facts, judge: &mut Judge<'_>) {
                 verdict,
             )
             .seen(source, label)
-            .mend("do not run it with label=disable or apparmor=unconfined");
+            .mend("cofferdam install --apparmor; do not run it with label=disable or apparmor=unconfined");
         return;
     }
     let filtered = facts.threads.iter().all(|(_, _, s)| s.seccomp == Some(2));
