@@ -167,3 +167,23 @@ fn a_task_is_paused_listed_and_joined_by_exception() {
     host.line("ctr container rm a").ok();
     host.assert_clean();
 }
+
+#[test]
+fn folders_of_the_host_are_shown_and_written() {
+    engines!("containerd", "ip", "busybox");
+    let host = boot();
+    host.script("mkdir -p /var/lib/shown && chmod 1777 /var/lib/shown")
+        .ok();
+    let mount = |mode: &str| {
+        format!("--rm --mount type=bind,src=/var/lib/shown,dst=/data,options=rbind:{mode}")
+    };
+    run(&host, &mount("rw"), "a", &["touch", "/data/written"]).ok();
+    assert_eq!(
+        run(&host, &mount("ro"), "b", &["ls", "/data"]).ok(),
+        "written\n"
+    );
+    run(&host, &mount("ro"), "c", &["touch", "/data/x"]).said(1, &["Read-only"]);
+    let secret = "--rm --mount type=bind,src=/etc,dst=/data,options=rbind:ro";
+    run(&host, secret, "d", &["ls", "/data"]).said(1, &["SS-011/", "permission denied"]);
+    host.assert_clean();
+}

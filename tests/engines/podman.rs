@@ -85,6 +85,7 @@ fn a_container_is_looked_at_stopped_and_removed() {
     assert!(host.line("podman ps").ok().contains("Up "));
     let stats = host.line("podman stats --no-stream --format {{.Name}}:{{.PIDs}} a");
     assert_eq!(stats.ok().trim(), "a:1");
+    host.line("podman top a pid args").said(0, &["sleep 1000"]);
     // sleep has no handler and is the first process of its namespace: TERM is lost, KILL follows.
     host.line("podman stop -t 1 a").ok();
     assert_eq!(status(&host, "a"), "exited 137");
@@ -281,5 +282,46 @@ fn what_is_kept_and_what_podman_logs_shows_agree() {
     host.line("podman stop -t 1 a").ok();
     assert_eq!(status(&host, "a"), "exited 137");
     host.line("podman rm a").ok();
+    host.assert_clean();
+}
+
+#[test]
+fn a_restart_policy_starts_it_again() {
+    engines!("podman", "ip", "busybox");
+    let host = boot();
+    run(&host, "-d --restart on-failure:2 --name a", &["false"]).ok();
+    let tries = "podman inspect a --format {{.RestartCount}}";
+    host.until("two more tries", |h| {
+        (h.line(tries).out.trim() == "2" && status(h, "a") == "exited 1").then_some(())
+    });
+    host.line("podman rm -f a").ok();
+    host.assert_clean();
+}
+
+#[test]
+fn a_published_port_and_a_network_of_its_own_reach_the_service() {
+    engines!("podman", "ip", "busybox", "iptables", "cni/bridge");
+    let host = boot();
+    host.write("/etc/cofferdam/policy.toml", TRANSITION);
+    host.line("podman network create inner").ok();
+    let run = |flags: &str, args: &[&str]| {
+        let mut words = vec!["podman", "run", "--network", "inner"];
+        words.extend(flags.split_whitespace());
+        words.push(BUSYBOX);
+        words.extend(args);
+        host.call(&words)
+    };
+    let serve = ["httpd", "-f", "-p", "80", "-h", "/etc"];
+    run("-d --name web -p 8080:80", &serve).ok();
+    // From outside of its network, and from a neighbour in it.
+    let get = |h: &Host| h.line("busybox wget -q -O - http://127.0.0.1:8080/group");
+    host.until("the published port answers", |h| get(h).ended());
+    assert_eq!(get(&host).ok(), "root:x:0:\n");
+    let format = "podman inspect web --format {{.NetworkSettings.Networks.inner.IPAddress}}";
+    let address = format!("http://{}/group", host.line(format).ok().trim());
+    let peer = run("--rm", &["wget", "-q", "-O", "-", &address]);
+    assert_eq!(peer.ok(), "root:x:0:\n");
+    host.line("podman rm -f -t 0 web").ok();
+    host.line("podman network rm inner").ok();
     host.assert_clean();
 }
