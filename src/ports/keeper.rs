@@ -4,24 +4,15 @@
 //! reads nothing from anybody; it ends with the container's first process. Called by `container` through [`start`].
 
 use super::error::PortsError;
-use super::folder::Place;
 use super::host::Held;
-use super::inside::Inside;
-use super::native;
-use super::peers::{Caller, Permits};
-use super::tcp::{Door, Target};
-use super::udp::Datagrams;
-use super::worker::{self, Post};
-use crate::plan::openings::{DataPath, OpeningsPlan, Published};
-use crate::request::openings::Protocol;
-use crate::seccomp::Program;
+use super::kept::{Direction, Kept, Whose};
+use crate::plan::openings::OpeningsPlan;
 use crate::sys::process::{self, Side, SingleThreaded};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, pipe2};
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -31,62 +22,12 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// A forwarder that lived so long did not end because it could not begin.
 const SETTLED: Duration = Duration::from_secs(10);
 
-/// Everything that forwarders are made of, again and again.
-pub(super) struct Kept {
-    name: String,
-    plan: OpeningsPlan,
-    published: Vec<(Published, OwnedFd)>,
-    inside: Inside,
-    /// Listening sockets inside, for links and then for connections.
-    out: Vec<OwnedFd>,
-    /// Where connections lead.
-    addresses: Vec<Vec<SocketAddr>>,
-    /// This container's socket among the peers, and their folder.
-    peers: Option<OwnedFd>,
-    folder: Option<OwnedFd>,
-    /// Sockets that were handed in.
-    listening: Vec<OwnedFd>,
-    native: Option<Native>,
-}
-
-/// What the native path is made of.
-struct Native {
-    listener: OwnedFd,
-    plain: Program,
-    pid: i32,
-    pidfd: OwnedFd,
-    proc: OwnedFd,
-}
-
-/// Which forwarder: each stands where it connects from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Direction {
-    Inward,
-    Outward,
-    /// Not a forwarder: it carries calls out.
-    Native,
-}
-
 /// A forwarder that is there, or when it will be again.
 struct Running {
     side: Direction,
     child: Option<(i32, OwnedFd)>,
     since: Instant,
     pause: Duration,
-}
-
-/// Whose ports they are.
-pub struct Whose<'a> {
-    /// The container.
-    pub name: &'a str,
-    /// Its first process.
-    pub pid: i32,
-    /// The same, however pids are reused.
-    pub pidfd: BorrowedFd<'a>,
-    /// The folder of the peers.
-    pub links: &'a std::path::Path,
-    /// Where the kernel asks about its calls, and what its filter would have answered.
-    pub asked: Option<(OwnedFd, Program)>,
 }
 
 /// The keeper of a container that the launcher waits for.
@@ -109,31 +50,8 @@ pub fn start(
     whose: Whose<'_>,
 ) -> Result<Option<Keeper>, PortsError> {
     let failed = |tried| move |errno| PortsError::Forwarder { tried, errno };
-    let inside = Inside::of(whose.pid).map_err(failed("open the container's namespaces (open)"))?;
     let proof = SingleThreaded::prove().ok_or(PortsError::Threads)?;
-    let out = inside.listening(&proof, &plan.ways_out());
-    let out = out.map_err(failed(
-        "listen inside for links and connections (setns, bind, listen)",
-    ))?;
-    let addresses = plan.connects.iter().map(super::resolve::addresses);
-    let addresses = addresses.collect::<Result<_, _>>()?;
-    let (peers, folder) = match plan.links.is_empty() && plan.peers.is_empty() {
-        true => (None, None),
-        // Only now is the name certainly ours.
-        false => Place::open(whose.links, whose.name, !plan.peers.is_empty())?.into_parts(),
-    };
-    let kept = Kept {
-        name: whose.name.into(),
-        plan: plan.clone(),
-        published: held.published,
-        inside,
-        out,
-        addresses,
-        peers,
-        folder,
-        listening: held.listen,
-        native: asked_for(&whose).map_err(failed("see to bind and listen (open)"))?,
-    };
+    let kept = Kept::open(plan, held, &whose, &proof)?;
     let sides = kept.sides();
     if sides.is_empty() {
         return Ok(None);
@@ -151,24 +69,6 @@ pub fn start(
             Ok(Some(Keeper { pid }))
         }
     }
-}
-
-fn asked_for(whose: &Whose<'_>) -> Result<Option<Native>, Errno> {
-    use nix::fcntl::open;
-    let Some((listener, plain)) = &whose.asked else {
-        return Ok(None);
-    };
-    let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-    Ok(Some(Native {
-        listener: copy(listener)?,
-        plain: plain.clone(),
-        pid: whose.pid,
-        pidfd: whose
-            .pidfd
-            .try_clone_to_owned()
-            .map_err(|_| Errno::EMFILE)?,
-        proc: open("/proc", flags, nix::sys::stat::Mode::empty())?,
-    }))
 }
 
 fn hear(from: &OwnedFd) -> Result<(), Errno> {
@@ -290,165 +190,4 @@ impl Running {
             Err(_) => {}
         }
     }
-}
-
-impl Kept {
-    fn sides(&self) -> Vec<Direction> {
-        let inward = self.peers.is_some() || self.published.iter().any(is_forwarded);
-        let inward = inward.then_some(Direction::Inward);
-        let outward = (!self.out.is_empty()).then_some(Direction::Outward);
-        let native = self.native.is_some().then_some(Direction::Native);
-        [inward, outward, native].into_iter().flatten().collect()
-    }
-
-    fn descriptors(&self) -> Vec<i32> {
-        let published = self.published.iter().map(|(_, fd)| fd.as_raw_fd());
-        let out = self.out.iter().chain(&self.peers).chain(&self.folder);
-        let native = self.native.iter();
-        let native = native.flat_map(|n| [&n.listener, &n.pidfd, &n.proc]);
-        let all = out.chain(&self.listening).chain(native);
-        published
-            .chain(all.map(|fd| fd.as_raw_fd()))
-            .chain(self.inside.descriptors())
-            .collect()
-    }
-
-    /// In the new process: where it has to stand, then its work.
-    fn forward(&self, side: Direction, ready: &OwnedFd) -> Result<std::convert::Infallible, Errno> {
-        process::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0, 0, 0)?;
-        let post = match side {
-            Direction::Inward => {
-                self.inside.enter()?;
-                // Ids of another user namespace clear it.
-                process::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0, 0, 0)?;
-                self.inward()?
-            }
-            Direction::Outward => {
-                if let Some(folder) = &self.folder {
-                    crate::sys::fs::fchdir(folder.as_fd())?;
-                }
-                self.outward()?
-            }
-            Direction::Native => return self.bind(ready),
-        };
-        worker::serve(post, ready)
-    }
-
-    /// It stays in the host's network; the right to look into a process is one in the container's user namespace, but
-    /// where ports of the host below 1024 need a right that only the host's has.
-    fn bind(&self, ready: &OwnedFd) -> Result<std::convert::Infallible, Errno> {
-        let _ = process::raise_nofile();
-        let native = self.native.as_ref().ok_or(Errno::EINVAL)?;
-        let is_native = |(p, _): &&(Published, OwnedFd)| p.path == DataPath::Native;
-        let published = self.published.iter().filter(is_native);
-        let published: Vec<_> = published
-            .map(|(p, fd)| Ok((p.clone(), high(fd)?)))
-            .collect::<Result<_, Errno>>()?;
-        if published.iter().all(|(p, _)| p.at.port() >= 1024) {
-            self.inside.enter_user()?;
-            process::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0, 0, 0)?;
-        }
-        let post = native::Post {
-            listener: high(&native.listener)?,
-            pidfd: high(&native.pidfd)?,
-            pid: native.pid,
-            published,
-            listening: self.listening.iter().map(high).collect::<Result<_, _>>()?,
-            declared: self.plan.ports.clone(),
-            plain: native.plain.clone(),
-            proc: high(&native.proc)?,
-        };
-        native::serve(post, ready)
-    }
-
-    fn inward(&self) -> Result<Post, Errno> {
-        let rules = &self.plan.admission;
-        let mut post = Post {
-            doors: Vec::new(),
-            datagrams: Vec::new(),
-            peers: None,
-            ports: self.plan.ports.clone(),
-        };
-        for (published, socket) in self.published.iter().filter(|p| is_forwarded(p)) {
-            let socket = copy(socket)?;
-            let gate = worker::gate(rules);
-            match published.protocol {
-                Protocol::Tcp => {
-                    post.ports.push(published.inside);
-                    post.doors.push(Door {
-                        listener: socket,
-                        target: Target::Inside(published.inside),
-                        gate,
-                        proxy: rules.proxy,
-                        paused: false,
-                    });
-                }
-                Protocol::Udp => {
-                    let most = rules.connections;
-                    let port = published.inside;
-                    post.datagrams
-                        .push(Datagrams::new(socket, port, gate, most));
-                }
-            }
-        }
-        if let Some(socket) = &self.peers {
-            let permits = Permits {
-                peers: self.plan.peers.clone(),
-                ports: self.plan.ports.clone(),
-            };
-            post.peers = Some((copy(socket)?, permits));
-        }
-        Ok(post)
-    }
-
-    fn outward(&self) -> Result<Post, Errno> {
-        let links = self.plan.links.iter().map(|link| {
-            let caller = Caller {
-                own: self.name.clone(),
-                peer: link.peer.clone(),
-                port: link.port,
-                wait: link.wait,
-            };
-            Target::Peer(caller)
-        });
-        let connects = self.plan.connects.iter().zip(&self.addresses);
-        let connects = connects.map(|(_, at)| Target::Outside(at.clone()));
-        let all = links.chain(connects).zip(&self.out);
-        let doors = all.map(|(target, socket)| {
-            Ok(Door {
-                listener: copy(socket)?,
-                target,
-                gate: worker::gate(&Default::default()),
-                proxy: None,
-                paused: false,
-            })
-        });
-        Ok(Post {
-            doors: doors.collect::<Result<_, Errno>>()?,
-            datagrams: Vec::new(),
-            peers: None,
-            ports: self.plan.connects.iter().map(|c| c.port).collect(),
-        })
-    }
-
-    /// The container has ended: nobody is to ask for it any more.
-    fn leave(&self) {
-        if let (Some(folder), true) = (&self.folder, self.peers.is_some()) {
-            super::folder::leave(folder, &self.name);
-        }
-    }
-}
-
-fn is_forwarded((published, _): &(Published, OwnedFd)) -> bool {
-    published.path == DataPath::Forwarded
-}
-
-/// A copy out of the way of numbers that programs have: the binder may need the very same one for a moment.
-fn high(fd: &OwnedFd) -> Result<OwnedFd, Errno> {
-    let number = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(900))?;
-    Ok(process::own(number))
-}
-
-fn copy(fd: &OwnedFd) -> Result<OwnedFd, Errno> {
-    fd.try_clone().map_err(|_| Errno::EMFILE)
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Held::open    the host's sockets, when the launch begins            host, inherit
-//! start         a keeper: holds the sockets, makes the forwarders     keeper, inside, folder, resolve
+//! start         a keeper: holds the sockets, makes the forwarders     keeper, kept, inside, folder, resolve
 //!   forwarder   one process a direction, jailed, one event loop       worker, jail
 //!     inward    stands inside; accepts from the host's sockets        tcp, flow, udp, proxy, admission
 //!     outward   stands outside; accepts from sockets made inside      tcp, flow, peers
@@ -24,6 +24,7 @@ pub mod inherit;
 mod inside;
 mod jail;
 mod keeper;
+mod kept;
 mod native;
 mod options;
 mod peers;
@@ -35,6 +36,7 @@ mod worker;
 
 pub use error::PortsError;
 pub use host::Held;
-pub use keeper::{Keeper, Whose, start};
+pub use keeper::{Keeper, start};
+pub use kept::Whose;
 pub use peers::parse as parse_question;
 pub use proxy::header as proxy_header;
