@@ -125,13 +125,15 @@ fn watch(
     monitor: Option<&Monitor>,
     created: &Created,
     cgroup: &Cgroup,
+    keeper: Option<&Keeper>,
 ) -> Result<(), MonitorError> {
     let Some(monitor) = monitor else {
         return Ok(());
     };
     let whole = (created.pid, created.pidfd.as_fd());
     let limits = cgroup.limit_files();
-    monitor.launched(whole, created.take_listener(), limits)?;
+    let keeper = keeper.map(Keeper::pidfd);
+    monitor.launched(whole, created.take_listener(), limits, keeper)?;
     monitor.ready()
 }
 
@@ -162,11 +164,14 @@ pub fn build(
         prepared,
         &mut cgroup,
     );
-    let watched = |created: Created, state| match watch(monitor.as_ref(), &created, &cgroup) {
-        Ok(()) => Ok((created, state)),
-        Err(error) => {
-            created.abandon();
-            Err(error.into())
+    let watched = |created: Created, state| {
+        let keeper = context.keeper.borrow();
+        match watch(monitor.as_ref(), &created, &cgroup, keeper.as_ref()) {
+            Ok(()) => Ok((created, state)),
+            Err(error) => {
+                created.abandon();
+                Err(error.into())
+            }
         }
     };
     match filled.and_then(|(created, state)| watched(created, state)) {
@@ -256,7 +261,7 @@ fn fill(
             {
                 agent.send(&process_state(plan, context, created.pid), &listener)?;
             }
-            open_ports(plan, context, &created)?;
+            open_ports(plan, (context, events), &created)?;
             let state = state_of(plan, context, cgroup, created.pid);
             entry.save(&state)?;
             Ok(state)
@@ -271,7 +276,11 @@ fn fill(
 }
 
 /// What comes in and goes out, before the program can miss it.
-fn open_ports(plan: &Plan, context: &Context<'_>, created: &Created) -> Result<(), ContainerError> {
+fn open_ports(
+    plan: &Plan,
+    (context, events): (&Context<'_>, &Sender),
+    created: &Created,
+) -> Result<(), ContainerError> {
     if plan.openings.is_closed() {
         return Ok(());
     }
@@ -281,6 +290,7 @@ fn open_ports(plan: &Plan, context: &Context<'_>, created: &Created) -> Result<(
         pidfd: created.pidfd.as_fd(),
         links: &context.links,
         asked: asked(plan, created)?,
+        events: events.again(),
     };
     let keeper = ports::start(&plan.openings, context.held.take(), whose)?;
     context.keeper.replace(keeper);

@@ -17,6 +17,7 @@ pub mod ocsf;
 mod schema;
 mod sender;
 mod sentence;
+pub(crate) mod tally;
 #[cfg(test)]
 mod tests;
 pub mod verbs;

@@ -311,7 +311,7 @@ pub enum What {
         /// Bytes from the container.
         bytes_out: u64,
     },
-    /// A peer that may not use a port.
+    /// A connection to a port that was turned away.
     PortRefused {
         /// The port.
         port: u16,
@@ -321,6 +321,9 @@ pub enum What {
         why: String,
         /// How often.
         count: u64,
+        /// How many others were refused meanwhile and are not told one by one.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        untold: u64,
     },
     /// The container has lived as long as it may.
     LifetimeReached {

@@ -6,13 +6,14 @@ use super::line::MOST;
 use super::model::{About, Event, What};
 use crate::controls::ControlId;
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, recv, send, setsockopt, socketpair, sockopt,
 };
 use std::cell::Cell;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Tells events about one launch.
 #[derive(Debug)]
@@ -86,16 +87,34 @@ impl Sender {
 
     /// Another one that tells of the same launch by the same ways.
     pub fn again(&self) -> Self {
+        self.from_number(0)
+    }
+
+    /// The same, its descriptors from this number on.
+    pub fn from_number(&self, least: i32) -> Self {
+        let copy = |fd: BorrowedFd<'_>| {
+            let number = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(least)).ok()?;
+            Some(crate::sys::process::own(number))
+        };
         let ways = self.ways.iter().filter_map(|way| {
             Some(match way {
-                Way::Socket(to) => Way::Socket(to.try_clone().ok()?),
-                Way::Lines(to) => Way::Lines(to.try_clone().ok()?),
+                Way::Socket(to) => Way::Socket(copy(to.as_fd())?),
+                Way::Lines(to) => Way::Lines(copy(to.as_fd())?.into()),
             })
         });
         Self {
             ways: ways.collect(),
             ..Self::nowhere(self.about.clone())
         }
+    }
+
+    /// The numbers of its descriptors, for who closes all others.
+    pub fn numbers(&self) -> Vec<i32> {
+        let number = |way: &Way| match way {
+            Way::Socket(to) => to.as_raw_fd(),
+            Way::Lines(to) => to.as_raw_fd(),
+        };
+        self.ways.iter().map(number).collect()
     }
 
     /// The file that it also writes to.

@@ -184,6 +184,7 @@ fn about_the_way(what: &What) -> String {
             peer,
             why,
             count,
+            ..
         } => format!("{peer} was refused at port {port}: {why}{}", times(*count)),
         What::LifetimeReached { seconds, grace } => {
             format!("it has lived {seconds} s, and has {grace} s to end")

@@ -160,6 +160,7 @@ pub(super) fn samples(text: &str) -> Vec<What> {
             peer: s(),
             why: s(),
             count: 1,
+            untold: 0,
         },
         What::LifetimeReached {
             seconds: 604_800,

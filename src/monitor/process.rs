@@ -202,6 +202,9 @@ impl Beside {
             .map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN));
         let (has_container, has_launcher) = (!fds.is_empty(), launcher.is_some());
         fds.extend(launcher);
+        let ports = self.fds.get("ports");
+        fds.extend(ports.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        let has_ports = ports.is_some();
         for running in self.slots.iter().filter_map(|s| s.running.as_ref()) {
             fds.push(PollFd::new(running.pidfd.as_fd(), PollFlags::POLLIN));
             // Its words come first; when it has ended, the pidfd says so.
@@ -214,8 +217,12 @@ impl Beside {
         let mut happened = fds.iter().map(|fd| fd.any().unwrap_or(false));
         let over = has_container && happened.next().unwrap_or(false);
         let called = has_launcher && happened.next().unwrap_or(false);
+        let told = has_ports && happened.next().unwrap_or(false);
         let ends: Vec<bool> = happened.collect();
         drop(fds);
+        if told {
+            drop(self.fds.take("ports"));
+        }
         if called {
             self.hear_launcher();
         }
@@ -350,11 +357,12 @@ impl Beside {
         }
     }
 
-    /// Whether the last counts of limits may still come: capture is to store them before it closes.
+    /// Whether the last counts of limits and ports may still come: capture is to store them before it closes.
     fn counts_are_out(&self) -> bool {
         let mut slots = self.slots.iter();
         let counts = slots.any(|s| s.row.name == limits::NAME && !s.over && s.running.is_some());
-        counts && self.ended.is_some_and(|at| at.elapsed() < DRAIN)
+        let ports = self.fds.get("ports").is_some();
+        (counts || ports) && self.ended.is_some_and(|at| at.elapsed() < DRAIN)
     }
 
     /// The end, in order: the container, its output, the launcher, capture, everybody else.

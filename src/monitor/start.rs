@@ -221,12 +221,16 @@ impl Monitor {
         (pid, container): (i32, BorrowedFd<'_>),
         listener: Option<OwnedFd>,
         limits_met: LimitFiles,
+        ports: Option<BorrowedFd<'_>>,
     ) -> Result<(), MonitorError> {
         let at = |tried| move |errno| MonitorError::sys(tried, errno);
         let mut fds = Descriptors::default();
         fds.insert("container", duplicate(container)?);
         if let Some(listener) = listener {
             fds.insert("listener", listener);
+        }
+        if let Some(ports) = ports {
+            fds.insert("ports", duplicate(ports)?);
         }
         let limits = [
             (limits::OOM, limits_met.oom),

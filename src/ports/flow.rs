@@ -116,6 +116,8 @@ pub(super) struct Flow {
     pub(super) ends: [OwnedFd; 2],
     ready: [Ready; 2],
     ways: [Way; 2],
+    /// Bytes that came from each end and were not told yet.
+    moved: [u64; 2],
 }
 
 impl Flow {
@@ -132,6 +134,7 @@ impl Flow {
             ends,
             ready: [all; 2],
             ways,
+            moved: [0; 2],
         }
     }
 
@@ -158,6 +161,11 @@ impl Flow {
             (true, _) => Progress::More,
             _ => Progress::Waits,
         }
+    }
+
+    /// Bytes that have come from each end since this was asked.
+    pub(super) fn moved(&mut self) -> [u64; 2] {
+        std::mem::take(&mut self.moved)
     }
 
     /// Gives back what it had of the shared things.
@@ -251,6 +259,7 @@ impl Flow {
             Ok(0) => way.ended = true,
             Ok(n) => {
                 way.piped = n;
+                self.moved[from] += n as u64;
                 return Ok(());
             }
             Err(Errno::EAGAIN) => self.ready[from].empty(),
@@ -279,6 +288,7 @@ impl Flow {
             Err(Errno::EINTR) => return Ok(()),
             Err(errno) => return Err(errno),
         };
+        self.moved[from] += n as u64;
         if n == BUFFER {
             self.ways[from].pipe = shared.pipe();
         } else if n < TRICKLE && !self.ready[from].last {

@@ -21,6 +21,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// A forwarder that lived so long did not end because it could not begin.
 const SETTLED: Duration = Duration::from_secs(10);
+/// How long forwarders may take to end with the container.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A forwarder that is there, or when it will be again.
 struct Running {
@@ -34,9 +36,15 @@ struct Running {
 #[derive(Debug)]
 pub struct Keeper {
     pid: i32,
+    pidfd: OwnedFd,
 }
 
 impl Keeper {
+    /// With its end everything has been told.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
     /// Waits until the ports are free again; the container has ended.
     pub fn finish(self) {
         let _ = waitpid(Pid::from_raw(self.pid), None);
@@ -62,11 +70,11 @@ pub fn start(
             drop(from);
             keep(kept, whose.pidfd, &proof, ready)
         }
-        Side::Parent { pid, .. } => {
+        Side::Parent { pid, pidfd } => {
             drop(ready);
             let heard = sides.iter().try_for_each(|_| hear(&from));
             heard.map_err(failed("enter the jail"))?;
-            Ok(Some(Keeper { pid }))
+            Ok(Some(Keeper { pid, pidfd }))
         }
     }
 }
@@ -99,12 +107,27 @@ fn keep(kept: Kept, pidfd: BorrowedFd<'_>, proof: &SingleThreaded, ready: OwnedF
     }
     drop(ready);
     while !ended(&kept, pidfd, proof, &mut running) {}
+    // Nobody is to ask for it any more.
+    kept.leave();
+    let patience = Instant::now() + LAST_WORDS;
     for (pid, fd) in running.iter_mut().filter_map(|r| r.child.take()) {
+        has_ended_by(fd.as_fd(), patience);
         let _ = process::pidfd_signal(fd.as_fd(), libc::SIGKILL);
         let _ = waitpid(Pid::from_raw(pid), None);
     }
-    kept.leave();
     process::exit_now(0)
+}
+
+/// A forwarder sees the container's end too, and tells its last counts.
+fn has_ended_by(child: BorrowedFd<'_>, patience: Instant) {
+    loop {
+        let left = patience.saturating_duration_since(Instant::now());
+        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+        let mut fds = [PollFd::new(child, PollFlags::POLLIN)];
+        if poll(&mut fds, left) != Err(Errno::EINTR) {
+            return;
+        }
+    }
 }
 
 /// Waits for the next thing to happen; whether it was the container's end.

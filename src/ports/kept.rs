@@ -11,6 +11,7 @@ use super::peers::{Caller, Permits};
 use super::tcp::{Door, Target};
 use super::udp::Datagrams;
 use super::worker::{self, Post};
+use crate::events::Sender;
 use crate::plan::openings::{DataPath, OpeningsPlan, Published};
 use crate::request::openings::Protocol;
 use crate::seccomp::Program;
@@ -32,6 +33,8 @@ pub struct Whose<'a> {
     pub links: &'a std::path::Path,
     /// Where the kernel asks about its calls, and what its filter would have answered.
     pub asked: Option<(OwnedFd, Program)>,
+    /// Where is told what the ports see.
+    pub events: Sender,
 }
 
 /// Everything that forwarders are made of, again and again.
@@ -50,6 +53,9 @@ pub(super) struct Kept {
     /// Sockets that were handed in.
     listening: Vec<OwnedFd>,
     native: Option<Native>,
+    events: Sender,
+    /// The first process.
+    container: OwnedFd,
 }
 
 /// What the native path is made of.
@@ -80,10 +86,7 @@ fn asked_for(whose: &Whose<'_>) -> Result<Option<Native>, Errno> {
         listener: copy(listener)?,
         plain: plain.clone(),
         pid: whose.pid,
-        pidfd: whose
-            .pidfd
-            .try_clone_to_owned()
-            .map_err(|_| Errno::EMFILE)?,
+        pidfd: dup(whose.pidfd)?,
         proc: open("/proc", flags, nix::sys::stat::Mode::empty())?,
     }))
 }
@@ -121,6 +124,8 @@ impl Kept {
             folder,
             listening: held.listen,
             native: asked_for(whose).map_err(failed("see to bind and listen (open)"))?,
+            events: whose.events.again(),
+            container: dup(whose.pidfd).map_err(failed("keep the container's pidfd (dup)"))?,
         })
     }
 
@@ -141,6 +146,8 @@ impl Kept {
         published
             .chain(all.map(|fd| fd.as_raw_fd()))
             .chain(self.inside.descriptors())
+            .chain(self.events.numbers())
+            .chain([self.container.as_raw_fd()])
             .collect()
     }
 
@@ -203,6 +210,8 @@ impl Kept {
             datagrams: Vec::new(),
             peers: None,
             ports: self.plan.ports.clone(),
+            events: self.events.again(),
+            container: copy(&self.container)?,
         };
         for (published, socket) in self.published.iter().filter(|p| is_forwarded(p)) {
             let socket = copy(socket)?;
@@ -212,6 +221,7 @@ impl Kept {
                     post.ports.push(published.inside);
                     post.doors.push(Door {
                         listener: socket,
+                        port: published.at.port(),
                         target: Target::Inside(published.inside),
                         gate,
                         proxy: rules.proxy,
@@ -220,7 +230,7 @@ impl Kept {
                 }
                 Protocol::Udp => {
                     let most = rules.connections;
-                    let port = published.inside;
+                    let port = (published.at.port(), published.inside);
                     post.datagrams
                         .push(Datagrams::new(socket, port, gate, most));
                 }
@@ -249,9 +259,11 @@ impl Kept {
         let connects = self.plan.connects.iter().zip(&self.addresses);
         let connects = connects.map(|(_, at)| Target::Outside(at.clone()));
         let all = links.chain(connects).zip(&self.out);
-        let doors = all.map(|(target, socket)| {
+        let all = all.zip(self.plan.ways_out());
+        let doors = all.map(|((target, socket), port)| {
             Ok(Door {
                 listener: copy(socket)?,
+                port,
                 target,
                 gate: worker::gate(&Default::default()),
                 proxy: None,
@@ -263,6 +275,8 @@ impl Kept {
             datagrams: Vec::new(),
             peers: None,
             ports: self.plan.connects.iter().map(|c| c.port).collect(),
+            events: self.events.again(),
+            container: copy(&self.container)?,
         })
     }
 
@@ -285,5 +299,9 @@ fn high(fd: &OwnedFd) -> Result<OwnedFd, Errno> {
 }
 
 fn copy(fd: &OwnedFd) -> Result<OwnedFd, Errno> {
-    fd.try_clone().map_err(|_| Errno::EMFILE)
+    dup(fd.as_fd())
+}
+
+fn dup(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    fd.try_clone_to_owned().map_err(|_| Errno::EMFILE)
 }

@@ -5,6 +5,7 @@
 //! asked, and a socket that is connected to that port inside is the answer. So a caller's forwarder needs no right in
 //! the other's namespace, and either side can be restarted. Called by `tcp` (asking) and `worker` (answering).
 
+use super::events::Why;
 use super::tcp::connecting;
 use crate::sys::net;
 use crate::sys::process::own;
@@ -75,6 +76,14 @@ pub(super) fn hear(socket: &OwnedFd) -> Answer {
     }
 }
 
+/// What was answered to a container of that name, which asked for that port.
+pub(super) struct Answered {
+    pub(super) caller: String,
+    pub(super) port: u16,
+    /// Why it got nothing.
+    pub(super) refused: Option<Why>,
+}
+
 /// Who may ask, and for what.
 pub(super) struct Permits {
     pub(super) peers: Vec<String>,
@@ -82,23 +91,36 @@ pub(super) struct Permits {
 }
 
 impl Permits {
-    /// Answers one question: whether it was permitted; `None` if there is none yet, or none that makes sense.
-    pub(super) fn answer(&self, socket: &OwnedFd) -> Option<bool> {
+    /// Answers one question; `None` if there is none yet, or none that makes sense.
+    pub(super) fn answer(&self, socket: &OwnedFd) -> Option<Answered> {
         let mut question = [0u8; 300];
         let n = net::receive(socket.as_fd(), &mut question).ok()?;
         let text = std::str::from_utf8(&question[..n]).ok()?;
         let (caller, port) = parse(text)?;
         let permitted = self.peers.contains(&caller) && self.ports.contains(&port);
-        let answered = match permitted {
-            false => send_fds(socket.as_fd(), &[REFUSED], &[]),
-            true => match inside(port) {
-                Ok(far) => send_fds(socket.as_fd(), &[HERE], &[far.as_fd()]),
-                Err(_) => send_fds(socket.as_fd(), &[SILENT], &[]),
-            },
+        let say = |word, fds: &[_]| {
+            // Whoever asked has gone if it can't be told.
+            let _ = send_fds(socket.as_fd(), &[word], fds);
         };
-        // Whoever asked has gone if it can't be told.
-        let _ = answered;
-        Some(permitted)
+        let refused = match permitted.then(|| inside(port)) {
+            None => {
+                say(REFUSED, &[]);
+                Some(Why::Stranger)
+            }
+            Some(Ok(far)) => {
+                say(HERE, &[far.as_fd()]);
+                None
+            }
+            Some(Err(errno)) => {
+                say(SILENT, &[]);
+                Some(Why::not_served(errno))
+            }
+        };
+        Some(Answered {
+            caller,
+            port,
+            refused,
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 //! Takes no decision but those of the plan (who may come in, where a port leads). Called by `worker`, once an event.
 
 use super::admission::Gate;
-use super::events::Counts;
+use super::events::{Counts, Why, client as named};
 use super::flow::{Flow, Progress, Shared};
 use super::peers::{self, Answer, Caller};
 use super::proxy;
@@ -34,10 +34,43 @@ pub(super) enum Target {
 pub(super) struct Door {
     /// Non-blocking, listening.
     pub(super) listener: OwnedFd,
+    /// What it is called in events: the port on the host, or the one inside that leads out.
+    pub(super) port: u16,
     pub(super) target: Target,
     pub(super) gate: Gate,
     pub(super) proxy: Option<ProxyHeader>,
     pub(super) paused: bool,
+}
+
+impl Door {
+    /// Who got no connection, and why.
+    fn unreached(&self, from: Option<SocketAddr>, errno: Errno) -> (String, Why) {
+        match &self.target {
+            Target::Inside(_) => (named(from), Why::not_served(errno)),
+            Target::Peer(caller) => {
+                let why = match errno {
+                    Errno::EACCES => Why::NotPermitted,
+                    _ => Why::missing(errno),
+                };
+                (
+                    format!("container {} port {}", caller.peer, caller.port),
+                    why,
+                )
+            }
+            Target::Outside(all) => {
+                let to = all.first().map(ToString::to_string);
+                (to.unwrap_or_default(), Why::missing(errno))
+            }
+        }
+    }
+
+    /// Bytes from the client and to it, as seen from the container.
+    fn directions(&self, [from, to]: [u64; 2]) -> (u64, u64) {
+        match self.target {
+            Target::Inside(_) => (from, to),
+            Target::Outside(_) | Target::Peer(_) => (to, from),
+        }
+    }
 }
 
 /// A connection on its way to the other side.
@@ -86,7 +119,7 @@ fn token(slot: usize, end: usize) -> u64 {
 }
 
 impl Table {
-    pub(super) fn new(doors: Vec<Door>, room: usize) -> Self {
+    pub(super) fn new(doors: Vec<Door>, room: usize, counts: Counts) -> Self {
         Self {
             doors,
             slots: Vec::new(),
@@ -95,7 +128,7 @@ impl Table {
             again: Vec::new(),
             waiting: Vec::new(),
             shared: Shared::new(room),
-            counts: Counts::default(),
+            counts,
         }
     }
 
@@ -154,11 +187,11 @@ impl Table {
     ) {
         let at = &mut self.doors[door];
         if let Err(why) = at.gate.enter(from, now) {
-            self.counts.refused(door, why);
+            let port = at.port;
+            self.counts.refused(port, named(from), Why::Gate(why), now);
             let _ = net::reset_on_close(client.as_fd());
             return;
         }
-        self.counts.accepted += 1;
         self.shared.room -= 2;
         let _ = net::set_option(client.as_fd(), libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
         let slot = self.free.pop().unwrap_or_else(|| {
@@ -175,7 +208,7 @@ impl Table {
             (_, Ok(())) => self.attempt(poll, door, slot, 0),
             (_, Err(errno)) => Err(errno),
         };
-        self.proceed(poll, slot, door, client, from, stage);
+        self.proceed(poll, slot, (door, now), client, from, stage);
     }
 
     /// Puts an opening into its slot, or gives it up.
@@ -183,7 +216,7 @@ impl Table {
         &mut self,
         poll: &Epoll,
         slot: usize,
-        door: usize,
+        (door, now): (usize, Instant),
         client: OwnedFd,
         from: Option<SocketAddr>,
         stage: Result<Stage, Errno>,
@@ -201,7 +234,8 @@ impl Table {
                 self.slots[slot] = Slot::Opening(Box::new(opening), door);
             }
             Err(errno) => {
-                self.counts.unreachable(door, errno);
+                let (peer, why) = self.doors[door].unreached(from, errno);
+                self.counts.refused(self.doors[door].port, peer, why, now);
                 let _ = net::reset_on_close(client.as_fd());
                 drop(client);
                 self.vacate(poll, slot, door);
@@ -320,7 +354,7 @@ impl Table {
                 Answer::Refused => Err(Errno::EACCES),
             },
         };
-        self.proceed(poll, slot, door, client, from, next);
+        self.proceed(poll, slot, (door, now), client, from, next);
     }
 
     fn join(
@@ -339,11 +373,15 @@ impl Table {
             }
             _ => Vec::new(),
         };
+        self.counts.accepted(self.doors[door].port);
         self.go(poll, slot, Box::new(Flow::new(ends, header)), door);
     }
 
     fn go(&mut self, poll: &Epoll, slot: usize, mut flow: Box<Flow>, door: usize) {
-        match flow.go(&mut self.shared) {
+        let progress = flow.go(&mut self.shared);
+        let (inward, outward) = self.doors[door].directions(flow.moved());
+        self.counts.moved(self.doors[door].port, [inward, outward]);
+        match progress {
             Progress::Waits => self.slots[slot] = Slot::Open(flow, door),
             Progress::More => {
                 self.slots[slot] = Slot::Open(flow, door);
@@ -351,6 +389,7 @@ impl Table {
             }
             Progress::Done => {
                 flow.release(&mut self.shared);
+                self.counts.ended(self.doors[door].port);
                 self.vacate(poll, slot, door);
             }
             Progress::Broken => self.reset(poll, slot, *flow, door),
@@ -358,7 +397,7 @@ impl Table {
     }
 
     fn reset(&mut self, poll: &Epoll, slot: usize, flow: Flow, door: usize) {
-        self.counts.broken += 1;
+        self.counts.ended(self.doors[door].port);
         flow.reset();
         flow.release(&mut self.shared);
         self.vacate(poll, slot, door);
@@ -401,7 +440,8 @@ impl Table {
                 && let Stage::Waiting(_, until) = opening.stage
             {
                 let stage = self.ask(poll, door, slot, until, now);
-                self.proceed(poll, slot, door, opening.client, opening.from, stage);
+                let at = (door, now);
+                self.proceed(poll, slot, at, opening.client, opening.from, stage);
             }
         }
     }

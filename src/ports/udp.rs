@@ -3,7 +3,7 @@
 //! The table is bounded: the client that was quiet longest makes room. Called by `worker`.
 
 use super::admission::Gate;
-use super::events::Counts;
+use super::events::{Counts, Why, client as named};
 use crate::sys::net::{self, RawAddress};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
@@ -30,6 +30,8 @@ struct Client {
 /// One published socket.
 pub(super) struct Datagrams {
     pub(super) socket: OwnedFd,
+    /// On the host, and inside.
+    host: u16,
     port: u16,
     gate: Gate,
     most: usize,
@@ -39,9 +41,15 @@ pub(super) struct Datagrams {
 }
 
 impl Datagrams {
-    pub(super) fn new(socket: OwnedFd, port: u16, gate: Gate, most: Option<u32>) -> Self {
+    pub(super) fn new(
+        socket: OwnedFd,
+        (host, port): (u16, u16),
+        gate: Gate,
+        most: Option<u32>,
+    ) -> Self {
         Self {
             socket,
+            host,
             port,
             gate,
             most: most.map_or(CLIENTS, |n| (n as usize).min(CLIENTS)),
@@ -72,6 +80,7 @@ impl Datagrams {
             };
             if let Some(client) = &mut self.clients[slot] {
                 client.last = now;
+                counts.moved(self.host, [n as u64, 0]);
                 // A service that does not listen, or whose buffer is full, loses it, as on any network.
                 let _ = net::send(client.socket.as_fd(), &self.buffer[..n]);
             }
@@ -92,7 +101,7 @@ impl Datagrams {
             self.drop_oldest(counts);
         }
         if let Err(why) = self.gate.enter(Some(from), now) {
-            counts.refused(0, why);
+            counts.refused(self.host, named(Some(from)), Why::Gate(why), now);
             return None;
         }
         let slot = self.clients.iter().position(Option::is_none);
@@ -102,7 +111,7 @@ impl Datagrams {
         });
         match self.open(poll, token(slot)) {
             Ok(socket) => {
-                counts.accepted += 1;
+                counts.accepted(self.host);
                 self.by_address.insert(from, slot);
                 self.clients[slot] = Some(Client {
                     socket,
@@ -111,9 +120,9 @@ impl Datagrams {
                 });
                 Some(slot)
             }
-            Err(_) => {
+            Err(errno) => {
                 self.gate.leave();
-                counts.dropped += 1;
+                counts.refused(self.host, named(Some(from)), Why::not_served(errno), now);
                 None
             }
         }
@@ -132,20 +141,20 @@ impl Datagrams {
         let known = self.clients.iter().enumerate();
         let known = known.filter_map(|(slot, c)| c.as_ref().map(|c| (c.last, slot)));
         if let Some((_, slot)) = known.min() {
-            counts.dropped += 1;
-            self.forget(slot);
+            self.forget(slot, counts);
         }
     }
 
-    fn forget(&mut self, slot: usize) {
+    fn forget(&mut self, slot: usize, counts: &mut Counts) {
         if let Some(client) = self.clients[slot].take() {
             self.by_address.remove(&client.address);
             self.gate.leave();
+            counts.ended(self.host);
         }
     }
 
     /// Answers for one client.
-    pub(super) fn outward(&mut self, slot: usize, now: Instant) {
+    pub(super) fn outward(&mut self, slot: usize, counts: &mut Counts, now: Instant) {
         let Some(Some(client)) = self.clients.get_mut(slot) else {
             return;
         };
@@ -154,6 +163,7 @@ impl Datagrams {
             match net::receive(client.socket.as_fd(), &mut self.buffer) {
                 Ok(n) => {
                     client.last = now;
+                    counts.moved(self.host, [0, n as u64]);
                     let _ = net::send_to(self.socket.as_fd(), &self.buffer[..n], &to);
                 }
                 Err(Errno::EAGAIN) => return,
@@ -164,11 +174,11 @@ impl Datagrams {
     }
 
     /// Forgets who was quiet for long; when to look again.
-    pub(super) fn sweep(&mut self, now: Instant) -> Option<Duration> {
+    pub(super) fn sweep(&mut self, counts: &mut Counts, now: Instant) -> Option<Duration> {
         for slot in 0..self.clients.len() {
             let quiet = |c: &Client| now.saturating_duration_since(c.last) >= IDLE;
             if self.clients[slot].as_ref().is_some_and(quiet) {
-                self.forget(slot);
+                self.forget(slot, counts);
             }
         }
         (!self.by_address.is_empty()).then_some(IDLE)

@@ -4,11 +4,13 @@
 //! keep it. Made by `keeper`, which holds the listening sockets too and starts another one should this one end.
 
 use super::admission::Gate;
+use super::events::Counts;
 use super::jail;
 use super::peers::Permits;
 use super::tcp::{Door, Table};
 use super::udp::Datagrams;
-use crate::sys::net;
+use crate::events::Sender;
+use crate::sys::{net, process};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -21,6 +23,7 @@ const DATAGRAMS: u64 = 2;
 const CLIENT: u64 = 3;
 const PEERS: u64 = 4;
 const QUESTION: u64 = 5;
+const CONTAINER: u64 = 6;
 /// Questions of peers that are awaited at once.
 const QUESTIONS: usize = 64;
 /// Descriptors that are not for connections.
@@ -38,6 +41,10 @@ pub(super) struct Post {
     pub(super) peers: Option<(OwnedFd, Permits)>,
     /// Ports that it may connect to.
     pub(super) ports: Vec<u16>,
+    /// Where it tells what it has seen.
+    pub(super) events: Sender,
+    /// The container's first process: with its end, everything has been said.
+    pub(super) container: OwnedFd,
 }
 
 struct Worker {
@@ -46,6 +53,7 @@ struct Worker {
     datagrams: Vec<Datagrams>,
     peers: Option<(OwnedFd, Permits)>,
     questions: Vec<Option<OwnedFd>>,
+    container: OwnedFd,
 }
 
 /// Serves until it is killed; `ready` is told once it stands behind its jail's door.
@@ -55,7 +63,7 @@ pub(super) fn serve(post: Post, ready: &OwnedFd) -> Result<std::convert::Infalli
     let mut worker = Worker::new(post, most)?;
     jail::enter(&ports, &worker.descriptors(ready))?;
     // Whoever started it again does not listen.
-    let _ = crate::sys::process::write(ready.as_raw_fd(), &[0; 4]);
+    let _ = process::write(ready.as_raw_fd(), &[0; 4]);
     // Its owner is the keeper's copy, which is not dropped here: this process ends without destructors.
     let _ = nix::unistd::close(ready.as_raw_fd());
     let mut events = [EpollEvent::empty(); 256];
@@ -63,7 +71,9 @@ pub(super) fn serve(post: Post, ready: &OwnedFd) -> Result<std::convert::Infalli
     loop {
         let now = Instant::now();
         let due = worker.table.due(now);
-        let wait = due.unwrap_or(sweep).min(sweep);
+        let tell = worker.table.counts.due(now);
+        let wait = due.into_iter().chain(tell).min();
+        let wait = wait.map_or(sweep, |wait| wait.min(sweep));
         let wait =
             EpollTimeout::try_from(wait + Duration::from_micros(999)).unwrap_or(EpollTimeout::NONE);
         let wait = if due == Some(Duration::ZERO) {
@@ -82,11 +92,9 @@ pub(super) fn serve(post: Post, ready: &OwnedFd) -> Result<std::convert::Infalli
         }
         worker.table.round(&worker.poll, now);
         if count == 0 {
-            let next = worker
-                .datagrams
-                .iter_mut()
-                .filter_map(|d| d.sweep(now))
-                .min();
+            let counts = &mut worker.table.counts;
+            let datagrams = worker.datagrams.iter_mut();
+            let next = datagrams.filter_map(|d| d.sweep(counts, now)).min();
             sweep = next.unwrap_or(Duration::from_secs(3600));
         } else if !worker.datagrams.is_empty() {
             sweep = Duration::from_secs(60);
@@ -96,7 +104,7 @@ pub(super) fn serve(post: Post, ready: &OwnedFd) -> Result<std::convert::Infalli
 
 /// As many as the launcher may give; how many that are.
 fn raise_descriptors() -> usize {
-    let _ = crate::sys::process::raise_nofile();
+    let _ = process::raise_nofile();
     let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
     limit.map_or(1024, |(soft, _)| soft as usize)
 }
@@ -115,12 +123,15 @@ impl Worker {
         if let Some((listener, _)) = &post.peers {
             add(listener, PEERS << KIND)?;
         }
+        add(&post.container, CONTAINER << KIND)?;
+        let counts = Counts::new(post.events, Instant::now());
         Ok(Self {
             poll,
-            table: Table::new(post.doors, most.saturating_sub(OWN)),
+            table: Table::new(post.doors, most.saturating_sub(OWN), counts),
             datagrams: post.datagrams,
             peers: post.peers,
             questions: Vec::new(),
+            container: post.container,
         })
     }
 
@@ -129,8 +140,14 @@ impl Worker {
         let doors = self.table.doors.iter().map(|d| d.listener.as_raw_fd());
         let datagrams = self.datagrams.iter().map(|d| d.socket.as_raw_fd());
         let peers = self.peers.iter().map(|(l, _)| l.as_raw_fd());
-        let own = [self.poll.0.as_raw_fd(), ready.as_raw_fd()];
-        doors.chain(datagrams).chain(peers).chain(own).collect()
+        let own = [
+            self.poll.0.as_raw_fd(),
+            self.container.as_raw_fd(),
+            ready.as_raw_fd(),
+        ];
+        let tells = self.table.counts.numbers();
+        let others = doors.chain(datagrams).chain(peers);
+        others.chain(own).chain(tells).collect()
     }
 
     fn event(&mut self, token: u64, flags: EpollFlags, now: Instant) {
@@ -141,9 +158,16 @@ impl Worker {
                 let client = |slot: usize| CLIENT << KIND | (at as u64) << 32 | slot as u64;
                 self.datagrams[at].inward(&self.poll, client, &mut self.table.counts, now);
             }
-            CLIENT => self.datagrams[at >> 32].outward(at & 0xffff_ffff, now),
+            CLIENT => {
+                let counts = &mut self.table.counts;
+                self.datagrams[at >> 32].outward(at & 0xffff_ffff, counts, now);
+            }
             PEERS => self.asked(),
-            QUESTION => self.answer(at),
+            QUESTION => self.answer(at, now),
+            CONTAINER => {
+                self.table.counts.finish();
+                process::exit_now(0)
+            }
             _ => self.table.event(&self.poll, token, flags, now),
         }
     }
@@ -172,17 +196,23 @@ impl Worker {
         }
     }
 
-    fn answer(&mut self, slot: usize) {
+    fn answer(&mut self, slot: usize, now: Instant) {
         let Some((_, permits)) = &self.peers else {
             return;
         };
         let Some(socket) = self.questions.get_mut(slot).and_then(Option::take) else {
             return;
         };
-        match permits.answer(&socket) {
-            Some(true) => self.table.counts.accepted += 1,
-            Some(false) => self.table.counts.not_permitted += 1,
-            None => {}
+        let Some(answered) = permits.answer(&socket) else {
+            return;
+        };
+        let (counts, port) = (&mut self.table.counts, answered.port);
+        match answered.refused {
+            None => counts.linked(port),
+            Some(why) => {
+                let peer = format!("container {}", answered.caller);
+                counts.refused(port, peer, why, now);
+            }
         }
     }
 }

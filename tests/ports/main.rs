@@ -9,6 +9,7 @@ mod support;
 
 mod bad_input;
 mod cni;
+mod events;
 mod forward;
 mod host;
 mod inside;

@@ -207,6 +207,7 @@ impl Explanation {
                 peer,
                 why,
                 count,
+                ..
             } => told(format!("{peer} to port {port}"), "refused", *count, why),
             _ => Vec::new(),
         }

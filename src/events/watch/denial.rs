@@ -1,23 +1,23 @@
 //! One refused call: its name, its arguments in words as far as they are numbers, and the control that refused it.
 
 use super::arguments::{self, Shape};
-use super::tally::Told;
 use crate::controls::ControlId;
 use crate::events::What;
+use crate::events::tally::{Refused, Told};
 use crate::seccomp::{Arch, Call, syscalls};
 use nix::errno::Errno;
 
 /// A refused call.
 #[derive(Clone, Debug)]
 pub struct Denial {
-    pub(super) kind: Kind,
+    kind: Kind,
     args: [u64; 6],
     pid: i32,
 }
 
 /// What makes two refusals the same: pointers don't count.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Kind {
+pub struct Kind {
     number: u32,
     args: [u64; 6],
     errno: u16,
@@ -45,9 +45,16 @@ impl Denial {
             pid,
         }
     }
+}
 
-    /// As an event: so many of it, and of others.
-    pub(super) fn told(&self, count: u64, untold: u64) -> Told {
+impl Refused for Denial {
+    type Kind = Kind;
+
+    fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    fn told(&self, count: u64, untold: u64) -> Told {
         let name = syscalls::name(Arch::NATIVE, self.kind.number);
         let errno = Errno::from_raw(self.kind.errno.into());
         Told {

@@ -8,7 +8,6 @@
 mod arguments;
 mod denial;
 mod pace;
-mod tally;
 mod words;
 mod worker;
 
@@ -16,6 +15,7 @@ pub use denial::{Denial, control};
 pub use worker::ROW;
 
 use super::Sender;
+use super::tally::{Tally, Told};
 use crate::seccomp::{Call, MAX_INSTRUCTIONS, Program};
 use crate::sys::notify::{self, Notification};
 use nix::errno::Errno;
@@ -26,7 +26,6 @@ use nix::sys::uio::{pread, pwrite};
 use pace::Pace;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Instant;
-use tally::{Tally, Told};
 
 /// Who carries out calls of some numbers: gets each [`Notification`] as it is, one message each, and answers through
 /// its own copy of the listener.
@@ -158,7 +157,7 @@ fn call_of(asked: &Notification) -> Call {
     }
 }
 
-fn patience(tally: &Tally, now: Instant) -> PollTimeout {
+fn patience(tally: &Tally<Denial>, now: Instant) -> PollTimeout {
     let left = tally
         .next_due()
         .map(|due| due.saturating_duration_since(now));

@@ -2,10 +2,10 @@
 //!
 //! Bounded: [`KINDS`] kinds at a time, and what doesn't fit is counted in one number. Pure but for the clock it is given.
 
-use super::denial::{Denial, Kind};
+use super::What;
 use crate::controls::ControlId;
-use crate::events::What;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 /// Kinds that are told apart at a time.
@@ -17,25 +17,36 @@ const AT_ONCE: u32 = 64;
 
 /// Something to tell.
 #[derive(Debug)]
-pub(super) struct Told {
-    pub(super) what: What,
-    pub(super) control: ControlId,
+pub(crate) struct Told {
+    pub(crate) what: What,
+    pub(crate) control: ControlId,
 }
 
-pub(super) struct Tally {
-    kinds: HashMap<Kind, Counted>,
+/// Something that was refused.
+pub(crate) trait Refused {
+    /// What makes two of them the same.
+    type Kind: Clone + Eq + Hash;
+    /// Which of them it is.
+    fn kind(&self) -> &Self::Kind;
+    /// As an event: so many of it, and of others.
+    fn told(&self, count: u64, untold: u64) -> Told;
+}
+
+/// The refusals of one process.
+pub(crate) struct Tally<R: Refused> {
+    kinds: HashMap<R::Kind, Counted<R>>,
     at_once: u32,
     untold: u64,
     ends: Instant,
 }
 
-struct Counted {
-    last: Denial,
+struct Counted<R> {
+    last: R,
     waiting: u64,
 }
 
-impl Tally {
-    pub(super) fn new(now: Instant) -> Self {
+impl<R: Refused> Tally<R> {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             kinds: HashMap::new(),
             at_once: AT_ONCE,
@@ -45,20 +56,20 @@ impl Tally {
     }
 
     /// One more; what of it is told now.
-    pub(super) fn count(&mut self, denial: Denial, now: Instant) -> Vec<Told> {
+    pub(crate) fn count(&mut self, refused: R, now: Instant) -> Vec<Told> {
         let mut told: Vec<Told> = self.due(now).collect();
         let room = self.kinds.len() < KINDS;
-        if let Some(counted) = self.kinds.get_mut(&denial.kind) {
+        if let Some(counted) = self.kinds.get_mut(refused.kind()) {
             counted.waiting += 1;
-            counted.last = denial;
+            counted.last = refused;
         } else if room {
             let at_once = self.at_once > 0;
             self.at_once = self.at_once.saturating_sub(1);
             if at_once {
-                told.push(denial.told(1, 0));
+                told.push(refused.told(1, 0));
             }
-            let (kind, waiting) = (denial.kind.clone(), u64::from(!at_once));
-            let last = denial;
+            let (kind, waiting) = (refused.kind().clone(), u64::from(!at_once));
+            let last = refused;
             self.kinds.insert(kind, Counted { last, waiting });
         } else {
             self.untold += 1;
@@ -67,13 +78,13 @@ impl Tally {
     }
 
     /// When there is something to tell, if nothing else happens.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    pub(crate) fn next_due(&self) -> Option<Instant> {
         let waits = self.untold > 0 || self.kinds.values().any(|c| c.waiting > 0);
         waits.then_some(self.ends)
     }
 
     /// What is told at the end of a span; kinds of which there were no more are forgotten, and so new when they come again.
-    pub(super) fn due(&mut self, now: Instant) -> impl Iterator<Item = Told> + use<> {
+    pub(crate) fn due(&mut self, now: Instant) -> impl Iterator<Item = Told> + use<R> {
         let mut told = Vec::new();
         if now >= self.ends {
             told = self.rest();
@@ -84,7 +95,7 @@ impl Tally {
     }
 
     /// Everything that waits.
-    pub(super) fn rest(&mut self) -> Vec<Told> {
+    pub(crate) fn rest(&mut self) -> Vec<Told> {
         self.kinds.retain(|_, counted| counted.waiting > 0);
         let mut told = Vec::new();
         for counted in self.kinds.values_mut() {
@@ -99,6 +110,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::watch::Denial;
     use crate::seccomp::{Arch, Call, syscalls};
 
     fn denial(name: &str, first: u64) -> Denial {
