@@ -15,13 +15,14 @@ use crate::controls::ControlId;
 use crate::events::Sender;
 use crate::host::{Host, Privilege};
 use crate::monitor::{Launching, Monitor, MonitorError, PipeOwner};
+use crate::plan::monitor::Answering;
 use crate::plan::{NamespaceKind, Plan};
 use crate::policy::Caller;
 use crate::ports::{self, Held, Keeper};
 use crate::sandbox::{Created, Launched, StartGate, Streams, launch, prepare};
 use crate::verify::{self, Verification};
 use std::cell::RefCell;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 /// What a launch needs beside the plan, for its record and its state.
 pub struct Context<'a> {
@@ -115,7 +116,10 @@ fn monitor(
             && beside.copies(),
         events: &context.events,
         folder: Some(entry.dir()),
-        plain: plan.seccomp.watch.as_ref().map(|w| &w.plain),
+        plain: match &plan.seccomp.watch {
+            Some(watch) if beside.denials == Some(Answering::Watcher) => Some(&watch.plain),
+            _ => None,
+        },
     };
     Ok(Some(Monitor::start(&launching, streams)?))
 }
@@ -298,16 +302,17 @@ fn open_ports(
 }
 
 /// Who carries out bind and listen needs the filter's listener, and what the filter says of everything else.
-fn asked(
-    plan: &Plan,
-    created: &Created,
-) -> Result<Option<(OwnedFd, crate::seccomp::Program)>, ContainerError> {
+fn asked(plan: &Plan, created: &Created) -> Result<Option<ports::Asked>, ContainerError> {
     let Some(watch) = plan.seccomp.watch.as_ref().filter(|w| !w.routed.is_empty()) else {
         return Ok(None);
     };
     let listener = created.take_listener().ok_or(nix::errno::Errno::ENOENT);
     let listener = super::error::sys(listener, "take over bind and listen (seccomp listener)")?;
-    Ok(Some((listener, watch.plain.clone())))
+    Ok(Some(ports::Asked {
+        listener,
+        plain: watch.plain.clone(),
+        tells: watch.tells,
+    }))
 }
 
 /// The stop in front of the pivot, and what startContainer hooks will read.

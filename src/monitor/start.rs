@@ -178,7 +178,7 @@ impl Monitor {
             fds.insert("verbs", verbs);
         }
         if let Some(plain) = launching.plain {
-            let book = events::watch::notebook(plain);
+            let book = events::watch::Notebook::make(plain);
             fds.insert(
                 "notebook",
                 book.map_err(at("make a file in memory (memfd_create)"))?,

@@ -15,30 +15,32 @@ pub struct MonitorPlan {
     /// Logs and lifetime.
     #[serde(flatten)]
     pub watch: Watch,
-    /// Whether refused system calls are answered and told.
+    /// Who answers and tells refused system calls, if they are told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub denials: Option<Denials>,
+    pub denials: Option<Answering>,
 }
 
-/// The watcher's part.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Denials {
-    /// Calls that it hands on to another worker.
-    pub routed: Vec<String>,
+/// Who has the filter's one listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answering {
+    /// The monitor's watcher.
+    Watcher,
+    /// Who carries out bind and listen for the program.
+    Binder,
 }
 
 pub(super) fn plan(grant: &Grant, seccomp: &SeccompPlan) -> Result<Option<MonitorPlan>, PlanError> {
-    let plan = MonitorPlan {
-        watch: grant.watch.clone(),
-        // Where calls are carried out for the program, whoever does that has the one listener.
-        denials: seccomp
-            .watch
-            .as_ref()
-            .filter(|w| w.routed.is_empty())
-            .map(|w| Denials {
-                routed: w.routed.clone(),
+    let plan =
+        MonitorPlan {
+            watch: grant.watch.clone(),
+            denials: seccomp.watch.as_ref().filter(|w| w.tells).map(|w| {
+                match w.routed.is_empty() {
+                    true => Answering::Watcher,
+                    false => Answering::Binder,
+                }
             }),
-    };
+        };
     Ok((plan != MonitorPlan::default()).then_some(plan))
 }
 

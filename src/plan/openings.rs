@@ -7,7 +7,7 @@ use super::seccomp::guard::UnixSockets;
 use super::{Line, PlanError};
 use crate::controls::ControlId;
 use crate::host::{Host, Privilege};
-use crate::policy::{Grant, MountSource, Openings, Ports, Template, Watching};
+use crate::policy::{Grant, MountSource, Openings, Ports, Template};
 use crate::request::openings::{Cidr, Mode, Protocol, Publish};
 pub use crate::request::openings::{Connect, Link, Listen, ProxyHeader};
 pub use crate::survey::network::{IFNAME, Network};
@@ -176,10 +176,6 @@ fn host_sockets_are_safe(grant: &Grant, host: &Host) -> Result<(), String> {
         (
             grant.template == Template::Compat || grant.ports == Ports::Any,
             "connections are not denied under this exception, and a listening socket of the host's can be connected from inside (SS-011/8.1.3)",
-        ),
-        (
-            grant.seccomp.watching != Watching::Off,
-            "the container's refused calls are watched, and a filter has one listener",
         ),
         (
             grant.seccomp.listener.is_some(),

@@ -58,6 +58,10 @@ const BINDER_CALLS: &[&str] = &[
     "listen",
     "openat",
     "fcntl",
+    "poll",
+    "ppoll",
+    "nanosleep",
+    "clock_nanosleep",
 ];
 
 /// F_SETPIPE_SZ.

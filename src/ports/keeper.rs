@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// The first pause before a forwarder that ended is made anew; it doubles up to the last one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LAST_PAUSE: Duration = Duration::from_secs(5);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// A forwarder that lived so long did not end because it could not begin.
 const SETTLED: Duration = Duration::from_secs(10);
 /// How long forwarders may take to end with the container.

@@ -12,6 +12,7 @@ use super::tcp::{Door, Target};
 use super::udp::Datagrams;
 use super::worker::{self, Post};
 use crate::events::Sender;
+use crate::events::watch::Notebook;
 use crate::plan::openings::{DataPath, OpeningsPlan, Published};
 use crate::request::openings::Protocol;
 use crate::seccomp::Program;
@@ -31,10 +32,20 @@ pub struct Whose<'a> {
     pub pidfd: BorrowedFd<'a>,
     /// The folder of the peers.
     pub links: &'a std::path::Path,
-    /// Where the kernel asks about its calls, and what its filter would have answered.
-    pub asked: Option<(OwnedFd, Program)>,
+    /// Where the kernel asks about its calls.
+    pub asked: Option<Asked>,
     /// Where is told what the ports see.
     pub events: Sender,
+}
+
+/// Where the kernel asks about calls that are to be carried out from outside.
+pub struct Asked {
+    /// The filter's listener.
+    pub listener: OwnedFd,
+    /// What the filter says of all other calls.
+    pub plain: Program,
+    /// Whether refused calls are told, and not only answered.
+    pub tells: bool,
 }
 
 /// Everything that forwarders are made of, again and again.
@@ -61,7 +72,9 @@ pub(super) struct Kept {
 /// What the native path is made of.
 pub(super) struct Native {
     listener: OwnedFd,
-    plain: Program,
+    notebook: OwnedFd,
+    made: OwnedFd,
+    tells: bool,
     pid: i32,
     pidfd: OwnedFd,
     proc: OwnedFd,
@@ -78,13 +91,15 @@ pub(super) enum Direction {
 
 fn asked_for(whose: &Whose<'_>) -> Result<Option<Native>, Errno> {
     use nix::fcntl::open;
-    let Some((listener, plain)) = &whose.asked else {
+    let Some(asked) = &whose.asked else {
         return Ok(None);
     };
     let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     Ok(Some(Native {
-        listener: copy(listener)?,
-        plain: plain.clone(),
+        listener: copy(&asked.listener)?,
+        notebook: Notebook::make(&asked.plain)?,
+        made: native::made()?,
+        tells: asked.tells,
         pid: whose.pid,
         pidfd: dup(whose.pidfd)?,
         proc: open("/proc", flags, nix::sys::stat::Mode::empty())?,
@@ -141,7 +156,7 @@ impl Kept {
         let published = self.published.iter().map(|(_, fd)| fd.as_raw_fd());
         let out = self.out.iter().chain(&self.peers).chain(&self.folder);
         let native = self.native.iter();
-        let native = native.flat_map(|n| [&n.listener, &n.pidfd, &n.proc]);
+        let native = native.flat_map(|n| [&n.listener, &n.notebook, &n.made, &n.pidfd, &n.proc]);
         let all = out.chain(&self.listening).chain(native);
         published
             .chain(all.map(|fd| fd.as_raw_fd()))
@@ -197,10 +212,18 @@ impl Kept {
             published,
             listening: self.listening.iter().map(high).collect::<Result<_, _>>()?,
             declared: self.plan.ports.clone(),
-            plain: native.plain.clone(),
             proc: high(&native.proc)?,
         };
-        native::serve(post, ready)
+        let watched = native::Watched {
+            listener: high(&native.listener)?,
+            notebook: copy(&native.notebook)?,
+            made: copy(&native.made)?,
+            events: match native.tells {
+                true => self.events.from_number(HIGH),
+                false => Sender::nowhere(self.events.about().clone()),
+            },
+        };
+        native::serve(post, watched, ready)
     }
 
     fn inward(&self) -> Result<Post, Errno> {
@@ -292,9 +315,12 @@ fn is_forwarded((published, _): &(Published, OwnedFd)) -> bool {
     published.path == DataPath::Forwarded
 }
 
+/// Above what programs use, as far as the usual limit goes.
+const HIGH: i32 = 900;
+
 /// A copy out of the way of numbers that programs have: the binder may need the very same one for a moment.
 fn high(fd: &OwnedFd) -> Result<OwnedFd, Errno> {
-    let number = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(900))?;
+    let number = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(HIGH))?;
     Ok(process::own(number))
 }
 

@@ -37,6 +37,6 @@ mod worker;
 pub use error::PortsError;
 pub use host::Held;
 pub use keeper::{Keeper, start};
-pub use kept::Whose;
+pub use kept::{Asked, Whose};
 pub use peers::parse as parse_question;
 pub use proxy::header as proxy_header;

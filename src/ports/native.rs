@@ -5,20 +5,25 @@
 //! descriptor, which is the same open file. Everything is then done to the copy, never by letting the call go on, so
 //! whatever another thread changes meanwhile, it is not what is carried out. `bind` to a published port: a socket is
 //! made in the host's namespace with the options that the program's had, and put in its place. Landlock leaves the
-//! program no port to bind or connect itself. Called by `keeper`; jailed but for the right to look into the container.
+//! program no port to bind or connect itself. Called by `kept`; jailed but for the right to look into the container.
+//!
+//! A binder that is killed over a call has a successor, which finds the call in the notebook and carries it out again:
+//! so each step here can be repeated.
 
 use super::jail;
 use super::options;
+use crate::events::Sender;
+use crate::events::watch::{Carrier, Notebook, Watcher};
 use crate::plan::openings::{DataPath, Published};
-use crate::seccomp::{Arch, Call, Program, syscalls};
+use crate::seccomp::{Arch, syscalls};
+use crate::sys::memory::{self, Shared};
 use crate::sys::net::{self, RawAddress};
 use crate::sys::notify::{self, Notification};
 use crate::sys::{process, reach};
 use nix::errno::Errno;
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::Ordering::SeqCst;
 
 const SO_NETNS_COOKIE: i32 = 71;
 
@@ -35,10 +40,24 @@ pub(super) struct Post {
     pub(super) listening: Vec<OwnedFd>,
     /// Ports that may be bound inside.
     pub(super) declared: Vec<u16>,
-    /// What the filter would have answered.
-    pub(super) plain: Program,
     /// Folder of processes, to find to whom a thread belongs.
     pub(super) proc: OwnedFd,
+}
+
+/// What a binder that was killed leaves to the next one, and where it tells what it refuses.
+pub(super) struct Watched {
+    /// Where the kernel asks, once more.
+    pub(super) listener: OwnedFd,
+    /// The call in hand ([`Notebook`]).
+    pub(super) notebook: OwnedFd,
+    /// Sockets that were made ([`made`]).
+    pub(super) made: OwnedFd,
+    pub(super) events: Sender,
+}
+
+/// Memory for [`Watched::made`].
+pub(super) fn made() -> Result<OwnedFd, Errno> {
+    memory::anonymous(c"made", (1 + MADE) * 8)
 }
 
 struct Worker {
@@ -47,8 +66,10 @@ struct Worker {
     host: u64,
     bind: Option<u32>,
     listen: Option<u32>,
-    /// Identities (SO_COOKIE) of the sockets of the host's that were handed in or made here, the latest ones.
-    made: RefCell<VecDeque<u64>>,
+    /// Identities (SO_COOKIE) of the sockets of the host's that were handed in.
+    given: Vec<u64>,
+    /// The same of those made here, the latest ones: how many there were, then a ring of them.
+    made: Shared,
 }
 
 /// More than a program has in front of their `listen` at once.
@@ -69,7 +90,11 @@ impl From<Result<(), Errno>> for Answer {
 }
 
 /// Serves until the container ends.
-pub(super) fn serve(post: Post, ready: &OwnedFd) -> Result<std::convert::Infallible, Errno> {
+pub(super) fn serve(
+    post: Post,
+    watched: Watched,
+    ready: &OwnedFd,
+) -> Result<std::convert::Infallible, Errno> {
     let own = post
         .published
         .iter()
@@ -86,24 +111,33 @@ pub(super) fn serve(post: Post, ready: &OwnedFd) -> Result<std::convert::Infalli
         .iter()
         .filter_map(|s| self::number(s, libc::SO_COOKIE).ok());
     let worker = Worker {
-        made: RefCell::new(given.collect()),
+        given: given.collect(),
+        made: Shared::map(watched.made.as_fd(), (1 + MADE) * 8)?,
         host,
         bind: call("bind"),
         listen: call("listen"),
         post,
     };
-    let _ = notify::wake_in_place(worker.post.listener.as_fd());
+    let mut notebook = Notebook::open(&watched.notebook)?;
+    let plain = notebook.program().ok_or(Errno::ENODATA)?;
     let proc = worker.post.proc.as_raw_fd();
-    jail::enter_binder(&worker.descriptors(ready), proc, worker.needs_low_ports())?;
+    let mut keep = worker.descriptors(ready);
+    keep.push(watched.listener.as_raw_fd());
+    keep.extend(watched.events.numbers());
+    jail::enter_binder(&keep, proc, worker.needs_low_ports())?;
     let _ = process::write(ready.as_raw_fd(), &[0; 4]);
     let _ = nix::unistd::close(ready.as_raw_fd());
-    loop {
-        match notify::receive(worker.post.listener.as_fd()) {
-            Ok(asked) => worker.answer(&asked),
-            Err(Errno::ENOENT | Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
+    // Their numbers are closed, and may be somebody else's by the end.
+    std::mem::forget((watched.notebook, watched.made));
+    let watcher = Watcher {
+        listener: watched.listener,
+        plain,
+        carrier: Some(Box::new(worker)),
+        notebook,
+        events: watched.events,
+    };
+    watcher.serve();
+    process::exit_now(0)
 }
 
 fn cookie(socket: &OwnedFd) -> Result<u64, Errno> {
@@ -115,6 +149,30 @@ fn number(socket: &OwnedFd, name: i32) -> Result<u64, Errno> {
     let mut bytes = [0; 8];
     net::option_bytes(socket.as_fd(), libc::SOL_SOCKET, name, &mut bytes)?;
     Ok(u64::from_ne_bytes(bytes))
+}
+
+impl Carrier for Worker {
+    fn carries(&self, number: u32) -> bool {
+        Some(number) == self.bind || Some(number) == self.listen
+    }
+
+    fn carry(&self, asked: &Notification, again: bool) -> Option<u16> {
+        let listener = self.post.listener.as_fd();
+        if again && !reach::still_waits(listener, asked.id) {
+            return None;
+        }
+        let answer = match u32::try_from(asked.number).ok() == self.bind {
+            true => self.bind(asked, again),
+            false => self.listen(asked),
+        };
+        // Whoever does not wait any more needs no answer.
+        let _ = match answer {
+            Answer::Errno(errno) => notify::refuse(listener, asked.id, errno as u16),
+            Answer::CarryOn => reach::carry_on(listener, asked.id),
+        };
+        // Everything else is the program's own affair.
+        matches!(answer, Answer::Errno(libc::EACCES)).then_some(libc::EACCES as u16)
+    }
 }
 
 impl Worker {
@@ -136,29 +194,6 @@ impl Worker {
 
     fn needs_low_ports(&self) -> bool {
         self.post.published.iter().any(|(p, _)| p.at.port() < 1024)
-    }
-
-    fn answer(&self, asked: &Notification) {
-        let number = u32::try_from(asked.number).ok();
-        let answer = match number {
-            _ if asked.arch != Arch::NATIVE.audit_arch() => Answer::Errno(libc::EPERM),
-            Some(n) if Some(n) == self.bind => self.bind(asked),
-            Some(n) if Some(n) == self.listen => self.listen(asked),
-            _ => {
-                let call = Call {
-                    number: asked.number as u32,
-                    audit_arch: asked.arch,
-                    args: asked.args,
-                };
-                Answer::Errno(self.post.plain.errno(&call).into())
-            }
-        };
-        let listener = self.post.listener.as_fd();
-        // Whoever does not wait any more needs no answer.
-        let _ = match answer {
-            Answer::Errno(errno) => notify::refuse(listener, asked.id, errno as u16),
-            Answer::CarryOn => reach::carry_on(listener, asked.id),
-        };
     }
 
     /// The program's descriptor: the same open file.
@@ -196,12 +231,12 @@ impl Worker {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    fn bind(&self, asked: &Notification) -> Answer {
-        self.try_bind(asked)
+    fn bind(&self, asked: &Notification, again: bool) -> Answer {
+        self.try_bind(asked, again)
             .unwrap_or_else(|errno| Answer::Errno(errno as i32))
     }
 
-    fn try_bind(&self, asked: &Notification) -> Result<Answer, Errno> {
+    fn try_bind(&self, asked: &Notification, again: bool) -> Result<Answer, Errno> {
         let length = asked.args[2] as u32 as usize;
         let mut bytes = [0u8; 128];
         let bytes = bytes.get_mut(..length).ok_or(Errno::EINVAL)?;
@@ -220,22 +255,24 @@ impl Worker {
             return Err(Errno::ESRCH);
         }
         if cookie(&socket)? == self.host {
-            return Err(Errno::EINVAL); // as of a socket that is bound
+            let replaced = again && self.has_made(self::number(&socket, libc::SO_COOKIE)?);
+            return match replaced {
+                true => Ok(Answer::Errno(0)),
+                false => Err(Errno::EINVAL), // as of a socket that is bound
+            };
         }
         let address = RawAddress::from_bytes(bytes);
         let at = address.internet().ok_or(Errno::EAFNOSUPPORT)?;
         let kind = net::option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TYPE)?;
         if kind != libc::SOCK_STREAM {
-            return Ok(net::bind(socket.as_fd(), &address).into());
+            return Ok(inside(&socket, at, again).into());
         }
         let bound = net::local(socket.as_fd())?
             .internet()
             .is_some_and(|a| a.port() != 0);
         match self.outside(&socket, domain, at)? {
             Some(place) if !bound => Ok(self.publish(asked, &socket, domain, place).into()),
-            _ if self.post.declared.contains(&at.port()) => {
-                Ok(net::bind(socket.as_fd(), &address).into())
-            }
+            _ if self.post.declared.contains(&at.port()) => Ok(inside(&socket, at, again).into()),
             // As landlock would.
             _ => Err(Errno::EACCES),
         }
@@ -306,21 +343,25 @@ impl Worker {
         net::bind(ours.as_fd(), &RawAddress::of(place.at))?;
         let number = asked.args[0] as i32;
         let cloexec = self.is_cloexec(asked.pid, number);
-        let mut made = self.made.borrow_mut();
-        made.push_back(self::number(&ours, libc::SO_COOKIE)?);
-        if made.len() > MADE {
-            made.pop_front();
-        }
-        let waits = options::epolls(|path| self.read(path), asked.pid, number);
+        self.note(self::number(&ours, libc::SO_COOKIE)?);
+        self.watch_too(asked, &ours);
         reach::replace(
             self.post.listener.as_fd(),
             asked.id,
             ours.as_fd(),
             number,
             cloexec,
-        )?;
-        self.watch_again(asked, &ours, &waits);
-        Ok(())
+        )
+    }
+
+    /// Notes a socket's identity where the next binder finds it.
+    fn note(&self, identity: u64) {
+        let count = self.made.number(0).fetch_add(1, SeqCst) as usize;
+        self.made.number(1 + count % MADE).store(identity, SeqCst);
+    }
+
+    fn has_made(&self, identity: u64) -> bool {
+        (1..=MADE).any(|at| self.made.number(at).load(SeqCst) == identity)
     }
 
     fn is_cloexec(&self, thread: u32, number: i32) -> bool {
@@ -332,13 +373,13 @@ impl Worker {
         flags.is_some_and(|f| f & libc::O_CLOEXEC != 0)
     }
 
-    /// An epoll that watched the socket which is gone watches the one in its place.
-    fn watch_again(&self, asked: &Notification, ours: &OwnedFd, waits: &[options::Watched]) {
-        for watched in waits {
+    /// An epoll that watches the program's socket watches the one that takes its place.
+    fn watch_too(&self, asked: &Notification, ours: &OwnedFd) {
+        let number = asked.args[0] as i32;
+        for watched in options::epolls(|path| self.read(path), asked.pid, number) {
             let epoll = self.copy_of(asked, watched.epoll);
             // The kernel knows what is watched by the number too: ours must have the same.
-            let _ =
-                epoll.and_then(|epoll| options::add(epoll, ours, asked.args[0] as i32, watched));
+            let _ = epoll.and_then(|epoll| options::add(epoll, ours, number, &watched));
         }
     }
 
@@ -367,7 +408,19 @@ impl Worker {
     fn is_declared(&self, socket: &OwnedFd) -> bool {
         let listens = net::option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_ACCEPTCONN) == Ok(1);
         let identity = number(socket, libc::SO_COOKIE);
-        listens || identity.is_ok_and(|i| self.made.borrow().contains(&i))
+        listens || identity.is_ok_and(|i| self.given.contains(&i) || self.has_made(i))
+    }
+}
+
+/// Binds a socket of the container's own namespace.
+fn inside(socket: &OwnedFd, at: SocketAddr, again: bool) -> Result<(), Errno> {
+    match net::bind(socket.as_fd(), &RawAddress::of(at)) {
+        // It may be the one before who has done it.
+        Err(Errno::EINVAL) if again => match net::local(socket.as_fd())?.internet() {
+            Some(is) if is == at || (at.port() == 0 && is.ip() == at.ip()) => Ok(()),
+            _ => Err(Errno::EINVAL),
+        },
+        done => done,
     }
 }
 

@@ -25,6 +25,9 @@ pub struct Shared {
     size: usize,
 }
 
+// SAFETY: a mapping is the process's and no thread's; whoever has the value has the only way to its bytes.
+unsafe impl Send for Shared {}
+
 impl Shared {
     /// Maps a file that has at least this size; one mapping a process.
     pub fn map(fd: BorrowedFd<'_>, size: usize) -> Result<Self, Errno> {

@@ -89,6 +89,19 @@ pub fn receive(listener: BorrowedFd<'_>) -> Result<Notification, Errno> {
     Ok(all)
 }
 
+/// The same, straight into memory that may outlive this process: the kernel writes it in the very call that takes it out
+/// of its queue, so that no KILL comes between.
+pub fn receive_into(
+    listener: BorrowedFd<'_>,
+    into: &mut [u8; SIZE],
+) -> Result<Notification, Errno> {
+    // The kernel insists on zeroes.
+    into.fill(0);
+    // SAFETY: the request's size is that of the array, which the kernel fills; it asks for no alignment.
+    check(unsafe { libc::ioctl(listener.as_raw_fd(), RECEIVE, into.as_mut_ptr()) }.into())?;
+    Ok(Notification::from_bytes(into))
+}
+
 /// Answers that the call failed with `errno`; 0: that it did nothing, well. ENOENT: nobody waits any more.
 pub fn refuse(listener: BorrowedFd<'_>, id: u64, errno: u16) -> Result<(), Errno> {
     let response = Response {

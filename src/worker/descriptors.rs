@@ -3,8 +3,7 @@
 //! Names in use: stdout, stderr (read ends of the program's streams), to-stdout, to-stderr (where a copy goes), spool
 //! (its folder), events (what capture reads) and tell-events (what senders write), container (pidfd of its first
 //! process), listener (seccomp notifications), notebook (the watcher's), lines (the file of `run --events`), verbs (what
-//! later verbs tell), ports (pidfd of who keeps them: with its end, all of theirs has been told), limit-oom, limit-kills, limit-memory, limit-pids (the cgroup's counts of limits met), route and
-//! routed (the ends of the way from the watcher to who carries out routed calls).
+//! later verbs tell), ports (pidfd of who keeps them: with its end, all of theirs has been told), limit-oom, limit-kills, limit-memory, limit-pids (the cgroup's counts of limits met).
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 

@@ -2,14 +2,13 @@
 
 use crate::support::payload::errno_name;
 use cofferdam::controls::ControlId;
-use cofferdam::events::watch::{Route, Watcher, notebook};
+use cofferdam::events::watch::{Carrier, Notebook, Watcher};
 use cofferdam::events::{About, Event, MOST, Sender, What, pair, parse, receive};
 use cofferdam::seccomp::{Arch, Call, Parameters, Template, prepared, syscalls};
-use cofferdam::sys::notify::{self, Notification};
+use cofferdam::sys::notify;
 use cofferdam::sys::{process, socket};
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, socketpair};
-use nix::sys::uio::pwrite;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -181,14 +180,18 @@ fn about() -> About {
     }
 }
 
+fn book() -> OwnedFd {
+    Notebook::make(&prepared(Template::Default, FD)).unwrap()
+}
+
 /// A watcher, and where its events arrive.
-fn watcher(listener: &OwnedFd, routes: Vec<Route>) -> (Watcher, OwnedFd) {
+fn watcher(listener: &OwnedFd, carrier: Option<Box<dyn Carrier>>) -> (Watcher, OwnedFd) {
     let (to, from) = pair().unwrap();
     let watcher = Watcher {
         listener: listener.try_clone().unwrap(),
         plain: prepared(Template::Default, FD),
-        routes,
-        notebook: notebook(&prepared(Template::Default, FD)).unwrap(),
+        carrier,
+        notebook: Notebook::open(book()).unwrap(),
         events: Sender::socket(about(), to),
     };
     (watcher, from)
@@ -205,7 +208,7 @@ fn events(from: &OwnedFd) -> Vec<Event> {
 /// Runs it to its end under a watcher; what it printed and what was told.
 fn run(args: &[&str]) -> (Vec<String>, Vec<Event>) {
     let mut watched = start(args);
-    let (watcher, from) = watcher(&watched.listener, Vec::new());
+    let (watcher, from) = watcher(&watched.listener, None);
     let thread = std::thread::spawn(move || watcher.serve());
     watched.go();
     let lines = watched.output();
@@ -271,13 +274,15 @@ fn a_watcher_that_ends_can_be_followed_by_another() {
     let mut watched = start(&["mount"]);
     watched.go();
     assert!(crate::support::wait_fd(watched.listener.as_fd()));
-    let taken = notify::receive(watched.listener.as_fd()).unwrap();
-    let (second, from) = watcher(&watched.listener, Vec::new());
-    pwrite(&second.notebook, &taken.bytes(), 0).unwrap();
+    let (mut second, from) = watcher(&watched.listener, None);
+    let book = book();
+    let mut first = Notebook::open(&book).unwrap();
+    first.next(watched.listener.as_fd()).unwrap();
+    second.notebook = Notebook::open(&book).unwrap();
     let thread = std::thread::spawn(move || second.serve());
     assert_eq!(watched.output(), ["EPERM"]);
     thread.join().unwrap();
-    assert!(events(&from).is_empty());
+    assert_eq!(events(&from).len(), 1);
 }
 
 #[test]
@@ -289,48 +294,39 @@ fn with_nobody_left_calls_are_refused_by_the_kernel() {
     assert_eq!(watched.output(), ["ENOSYS"]);
 }
 
-#[test]
-fn routed_calls_go_to_another_and_refused_ones_do_not() {
-    for (name, answer) in [("bind", "ENOMEDIUM"), ("mount", "EPERM")] {
-        let mut watched = start(&[name]);
-        let number = syscalls::number(Arch::NATIVE, name).unwrap();
-        let (to, from) = socketpair(
-            AddressFamily::Unix,
-            SockType::SeqPacket,
-            None,
-            SockFlag::SOCK_CLOEXEC,
-        )
-        .unwrap();
-        let numbers = vec![number];
-        let (watcher, _) = watcher(&watched.listener, vec![Route { numbers, to }]);
-        let listener = watched.listener.try_clone().unwrap();
-        let thread = std::thread::spawn(move || watcher.serve());
-        let other = std::thread::spawn(move || {
-            let mut bytes = [0; notify::SIZE];
-            if let Ok(notify::SIZE) = recv(from.as_raw_fd(), &mut bytes, MsgFlags::empty()) {
-                let asked = Notification::from_bytes(&bytes);
-                assert_eq!(asked.number as u32, number);
-                notify::refuse(listener.as_fd(), asked.id, libc::ENOMEDIUM as u16).unwrap();
-            }
-        });
-        watched.go();
-        assert_eq!(watched.output(), [answer], "{name}");
-        thread.join().unwrap();
-        other.join().unwrap();
+/// Answers with an errno that no filter has.
+struct Other(OwnedFd);
+
+impl Carrier for Other {
+    fn carries(&self, number: u32) -> bool {
+        let of = |name| syscalls::number(Arch::NATIVE, name).unwrap();
+        [of("bind"), of("mount")].contains(&number)
+    }
+
+    fn carry(&self, asked: &notify::Notification, again: bool) -> Option<u16> {
+        assert!(!again);
+        notify::refuse(self.0.as_fd(), asked.id, libc::ENOMEDIUM as u16).unwrap();
+        Some(libc::EACCES as u16)
     }
 }
 
 #[test]
-fn a_route_that_nobody_reads_is_a_refusal() {
-    let mut watched = start(&["listen"]);
-    let number = syscalls::number(Arch::NATIVE, "listen").unwrap();
-    let (to, from) = pair().unwrap();
-    drop(from);
-    let numbers = vec![number];
-    let (watcher, from) = watcher(&watched.listener, vec![Route { numbers, to }]);
-    let thread = std::thread::spawn(move || watcher.serve());
-    watched.go();
-    assert_eq!(watched.output(), ["EPERM"]);
-    thread.join().unwrap();
-    assert_eq!(events(&from)[0].controls, [ControlId::S8_2_4]);
+fn a_carrier_gets_its_calls_but_those_that_the_filter_refuses() {
+    // One that nobody carries is a refusal.
+    for (name, answer) in [
+        ("bind", "ENOMEDIUM"),
+        ("mount", "EPERM"),
+        ("listen", "EPERM"),
+    ] {
+        let mut watched = start(&[name]);
+        let other = Other(watched.listener.try_clone().unwrap());
+        let (watcher, from) = watcher(&watched.listener, Some(Box::new(other)));
+        let thread = std::thread::spawn(move || watcher.serve());
+        watched.go();
+        assert_eq!(watched.output(), [answer], "{name}");
+        thread.join().unwrap();
+        // What it has refused itself is told as well.
+        let events = events(&from);
+        assert!(matches!(&events[0].what, What::DeniedCall { call, .. } if call == name));
+    }
 }

@@ -96,6 +96,23 @@ impl Running {
         }
     }
 
+    /// What it has said by now, if that is a line with this in it.
+    pub fn heard(&mut self, word: &str) -> Option<String> {
+        while let Ok(line) = self.lines.try_recv() {
+            self.said.push(line.clone());
+            if line.contains(word) {
+                return Some(line);
+            }
+        }
+        None
+    }
+
+    /// Writes a line to its standard input, which must be a pipe.
+    pub fn tell(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().unwrap();
+        writeln!(input, "{line}").unwrap();
+    }
+
     /// All that it says until it ends by itself, and its exit code.
     pub fn finish(mut self) -> (i32, Vec<String>) {
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {

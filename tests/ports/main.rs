@@ -13,6 +13,7 @@ mod events;
 mod forward;
 mod host;
 mod inside;
+mod killed;
 mod links;
 mod listen;
 mod native;

@@ -21,6 +21,11 @@ pub fn verb(verb: &str, args: &[String]) -> Option<i32> {
         }
         "serve-hex" => serve_hex(arg(0), arg(1).parse().unwrap_or(0)),
         "udp" => udp(arg(0)),
+        "try-and-serve" => {
+            crate::killed::try_refused();
+            serve(TcpListener::bind(arg(0)).unwrap())
+        }
+        "bind-often" => Some(crate::killed::bind_often(arg(0))),
         "binds" => crate::inside::binds(),
         "trap" => crate::inside::trap(arg(0)),
         "reach" => crate::inside::reach(arg(0)),

@@ -2,39 +2,39 @@
 //! and tells what was refused.
 //!
 //! Runs in a jailed worker of the monitor, with the listener, the way for events, and nothing else. It lets no call
-//! through and never reads the program's memory. If it dies, the monitor (which keeps the listener) starts another;
-//! with nobody left the kernel itself answers ENOSYS.
+//! through and never reads the program's memory. Where calls are carried out from outside, it runs in the process that
+//! does so (a filter has one listener), as whose [`Carrier`] `ports` comes in. If it dies, whoever keeps the listener
+//! starts another; with nobody left the kernel itself answers ENOSYS.
 
 mod arguments;
 mod denial;
+mod notebook;
 mod pace;
 mod words;
 mod worker;
 
 pub use denial::{Denial, control};
+pub use notebook::Notebook;
 pub use worker::ROW;
 
 use super::Sender;
 use super::tally::{Tally, Told};
-use crate::seccomp::{Call, MAX_INSTRUCTIONS, Program};
+use crate::seccomp::{Arch, Call, Program};
 use crate::sys::notify::{self, Notification};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::socket::{MsgFlags, send};
-use nix::sys::uio::{pread, pwrite};
 use pace::Pace;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
-/// Who carries out calls of some numbers: gets each [`Notification`] as it is, one message each, and answers through
-/// its own copy of the listener.
-#[derive(Debug)]
-pub struct Route {
-    /// The calls, by number.
-    pub numbers: Vec<u32>,
-    /// A SOCK_SEQPACKET socket to it.
-    pub to: OwnedFd,
+/// Who carries out calls that the filter does not refuse and asks about all the same.
+pub trait Carrier: Send {
+    /// Whether a call of this number (of the native ABI) is one of them.
+    fn carries(&self, number: u32) -> bool;
+
+    /// Carries one out and answers it; the errno, if it was refused for a control's sake. `again`: somebody was killed
+    /// over it, who may have done any part of it.
+    fn carry(&self, asked: &Notification, again: bool) -> Option<u16>;
 }
 
 /// One container's watcher.
@@ -44,39 +44,24 @@ pub struct Watcher {
     /// What the filter would have answered.
     pub plain: Program,
     /// Who else has a part.
-    pub routes: Vec<Route>,
-    /// Where the call in hand is noted ([`notebook`]): a watcher that follows one that was killed answers it.
-    pub notebook: OwnedFd,
+    pub carrier: Option<Box<dyn Carrier>>,
+    /// Where the call in hand is noted: a watcher that follows one that was killed answers it.
+    pub notebook: Notebook,
     /// Where events go.
     pub events: Sender,
 }
 
-/// A file in memory for [`Watcher::notebook`], to be kept by whoever starts watchers again; it also holds the program
-/// that they ask.
-pub fn notebook(plain: &Program) -> Result<OwnedFd, Errno> {
-    let notebook = memfd_create(c"watcher", MFdFlags::MFD_CLOEXEC)?;
-    pwrite(&notebook, &[0; notify::SIZE], 0)?;
-    let bytes = plain.bytes();
-    match pwrite(&notebook, &bytes, notify::SIZE as i64)? {
-        n if n == bytes.len() => Ok(notebook),
-        _ => Err(Errno::ENOSPC),
-    }
-}
-
-/// The program in a notebook.
-fn notebook_program(notebook: &OwnedFd) -> Option<Program> {
-    let mut bytes = vec![0; MAX_INSTRUCTIONS * 8];
-    let length = pread(notebook, &mut bytes, notify::SIZE as i64).ok()?;
-    Program::from_bytes(&bytes[..length])
-}
-
 impl Watcher {
     /// Serves until the last process under the filter has ended.
-    pub fn serve(&self) {
+    pub fn serve(mut self) {
         // Older kernels answer more slowly.
         let _ = notify::wake_in_place(self.listener.as_fd());
-        self.take_over();
         let (mut tally, mut pace) = (Tally::new(Instant::now()), Pace::new(Instant::now()));
+        if let Some(asked) = self.notebook.last()
+            && let Some(denial) = self.answer(&asked, true)
+        {
+            self.tell(tally.count(denial, Instant::now()));
+        }
         loop {
             let now = Instant::now();
             self.tell(tally.due(now));
@@ -90,56 +75,40 @@ impl Watcher {
                 _ => break,
             }
             pace.wait(Instant::now());
-            if let Some(denial) = self.answer() {
+            // ENOENT: it was killed before we looked.
+            if let Ok(asked) = self.notebook.next(self.listener.as_fd())
+                && let Some(denial) = self.answer(&asked, false)
+            {
                 self.tell(tally.count(denial, Instant::now()));
             }
         }
         self.tell(tally.rest());
     }
 
-    /// Answers the call that a watcher before this one had in hand; if it did answer, the kernel knows the call no more.
-    fn take_over(&self) {
-        let mut bytes = [0; notify::SIZE];
-        if !matches!(pread(&self.notebook, &mut bytes, 0), Ok(notify::SIZE)) {
-            return;
-        }
-        let asked = Notification::from_bytes(&bytes);
-        let call = call_of(&asked);
-        if self.route(&call).is_none() {
-            let _ = notify::refuse(self.listener.as_fd(), asked.id, self.plain.errno(&call));
-        }
-    }
-
-    /// Who else has a part in a call: nobody in one that the filter refuses.
-    fn route(&self, call: &Call) -> Option<&Route> {
-        let mut routes = self.routes.iter();
-        let route = routes.find(|r| r.numbers.contains(&call.number));
-        route.filter(|_| self.plain.refusal(call).is_none())
-    }
-
-    /// Takes one call and answers it; what there is to tell of it.
-    fn answer(&self) -> Option<Denial> {
-        // ENOENT: it was killed before we looked.
-        let asked = notify::receive(self.listener.as_fd()).ok()?;
-        let call = call_of(&asked);
-        // Between these two lines alone a KILL leaves a call waiting, which its program's own end ends.
-        let _ = pwrite(&self.notebook, &asked.bytes(), 0);
-        if self.hand_on(&asked, &call) {
-            return None;
-        }
-        let errno = self.plain.errno(&call);
-        // ENOENT: it was killed meanwhile. It has not been carried out either.
-        let _ = notify::refuse(self.listener.as_fd(), asked.id, errno);
+    /// Answers one call; what there is to tell of it. One that was answered already is one that the kernel knows no more.
+    fn answer(&self, asked: &Notification, again: bool) -> Option<Denial> {
+        let call = call_of(asked);
+        let errno = match self.carrier(&call) {
+            Some(carrier) => carrier.carry(asked, again)?,
+            None => {
+                let errno = self.plain.errno(&call);
+                // ENOENT: it was killed meanwhile. It has not been carried out either.
+                let answered = notify::refuse(self.listener.as_fd(), asked.id, errno);
+                if again && answered.is_err() {
+                    return None;
+                }
+                errno
+            }
+        };
         Some(Denial::of(&call, errno, asked.pid as i32))
     }
 
-    /// Whether somebody else has it now. What can't be handed on is refused.
-    fn hand_on(&self, asked: &Notification, call: &Call) -> bool {
-        let Some(route) = self.route(call) else {
-            return false;
-        };
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        send(route.to.as_raw_fd(), &asked.bytes(), flags).is_ok()
+    /// Who else has a part in a call: nobody in one that the filter refuses.
+    fn carrier(&self, call: &Call) -> Option<&dyn Carrier> {
+        let carrier = self.carrier.as_deref()?;
+        let native = call.audit_arch == Arch::NATIVE.audit_arch();
+        let is_its = native && carrier.carries(call.number) && self.plain.refusal(call).is_none();
+        is_its.then_some(carrier)
     }
 
     fn tell(&self, all: impl IntoIterator<Item = Told>) {

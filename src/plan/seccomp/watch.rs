@@ -14,7 +14,9 @@ use serde::Serialize;
 /// The watcher's part.
 #[derive(Clone, Debug, Serialize)]
 pub struct Watch {
-    /// Calls that it hands on to another worker.
+    /// Whether refused calls are told, and not only answered.
+    pub tells: bool,
+    /// Calls that are carried out from outside.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub routed: Vec<String>,
     /// What the filter would have answered: the same one, unwatched.
@@ -105,6 +107,7 @@ fn watched(
     }
     all.filters.push(told);
     all.watch = Some(Watch {
+        tells: grant.seccomp.watching != Watching::Off,
         routed: grant.seccomp.routed.clone(),
         plain: plain.program,
     });
@@ -113,8 +116,11 @@ fn watched(
 
 impl Watch {
     pub(super) fn line(&self) -> Line {
-        let mut text =
-            "refused calls are told, and answered from outside as the filter would".to_string();
+        let told = match self.tells {
+            true => "told, and ",
+            false => "",
+        };
+        let mut text = format!("refused calls are {told}answered from outside as the filter would");
         if !self.routed.is_empty() {
             text.push_str(&format!("; carried out outside: {}", self.routed.join(" ")));
         }
