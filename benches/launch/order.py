@@ -1,30 +1,28 @@
 #!/usr/bin/env python3
-"""Brings src/functions.order up to date with what a launch runs now.
+"""Makes src/functions.order: what a launch runs, to be put side by side by the linker (see build.rs).
 
     CARGO_PROFILE_RELEASE_STRIP=false cargo build --release
-    benches/launch/order.py target/x86_64-unknown-linux-gnu/release/cofferdam ROOTFS [NAMES] > new
+    benches/launch/order.py target/x86_64-unknown-linux-gnu/release/cofferdam >src/functions.order
 
-Valgrind follows a launch up to its first process; what comes after that is named by module (AFTER), or in NAMES, a
-file of functions that another tool has seen (perf script --no-demangle -F sym). The list that is there is kept: a
-name that is gone costs nothing. A pattern stands for every build of a function, the compiler's hashes being a star;
-where that would bring in much that no launch runs (a generic function has many instances), the very names stand.
-Lines `archive:object` name parts of the C library. Needs valgrind; ROOTFS has a static /bin/true.
+Follows `run`, and `create`, `start`, `state`, `kill` and `delete` with a breakpoint on every function (entered.c), so
+nothing that they run is missed but what comes behind the verification in the container's process: that is named in
+AFTER. A pattern stands for every build of a function, the compiler's hashes being a star; where that would bring in
+much that no launch runs (a generic function has many instances), the very names stand. Lines `archive:object` name
+parts of the C library. Needs root and cc.
 """
 import collections
+import json
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
 
-LIST = pathlib.Path(__file__).parents[2] / "src/functions.order"
-MODULES = ["sandbox", "verify", "sys"]
-CONTAINER = ["run", "build", "store", "record", "saved", "janitor", "signals", "streams"]
-AFTER = [f"_ZN9cofferdam{len(m)}{m}*" for m in MODULES] + [
-    f"_ZN9cofferdam9container{len(m)}{m}*" for m in CONTAINER
-]
+HERE = pathlib.Path(__file__).parent
+LIBC = [line for line in (HERE / "../../src/functions.order").read_text().splitlines() if ":" in line]
+AFTER = ["_ZN9cofferdam7sandbox5child*", "_ZN9cofferdam7sandbox8lockdown*", "_ZN9cofferdam3sys7process*"]
 # Bytes of other instances that a pattern may bring with it.
-MOST = 32768
+MOST = 2048
 
 
 def pattern(name):
@@ -34,46 +32,66 @@ def pattern(name):
     return re.sub(r"Cs[0-9A-Za-z]+_(?=\d)", "Cs*_", name).replace("[", "?").replace("]", "?")
 
 
-def sizes(binary):
-    lines = subprocess.check_output(["nm", "-S", binary], text=True).splitlines()
+def functions(binary):
+    lines = subprocess.check_output(["nm", "-S", "-n", binary], text=True).splitlines()
     fields = [line.split() for line in lines]
-    return {f[3]: int(f[1], 16) for f in fields if len(f) == 4 and f[2] in "tT"}
+    return [(int(f[0], 16), int(f[1], 16), f[3]) for f in fields if len(f) == 4 and f[2] in "tT"]
 
 
-def run(binary, root):
-    with tempfile.TemporaryDirectory() as work:
-        out = f"{work}/callgrind"
-        call = ["valgrind", "-q", "--tool=callgrind", "--demangle=no", f"--callgrind-out-file={out}"]
-        launch = [binary, "--root", f"{work}/state", "run", "--rootfs", root, "order", "--", "/bin/true"]
-        subprocess.run(call + launch, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        names = re.findall(r"^c?fn=\(\d+\) (\S+)", open(out).read(), re.M)
-    return [name.split("'")[0] for name in names]
+def traces(binary, work):
+    """What to follow: whole lives, by both ways in."""
+    tracer, root, bundle = f"{work}/entered", f"{work}/root", f"{work}/bundle"
+    subprocess.run(["cc", "-O2", "-o", tracer, HERE / "entered.c"], check=True)
+    addresses = pathlib.Path(work, "addresses")
+    addresses.write_text("".join(f"{start:x}\n" for start, _, _ in functions(binary)))
+    pathlib.Path(root, "bin").mkdir(parents=True)
+    program = pathlib.Path(work, "true.c")
+    program.write_text("int main(void) { return 0; }\n")
+    subprocess.run(["cc", "-O2", "-static", "-o", f"{root}/bin/true", program], check=True)
+    pathlib.Path(bundle).mkdir()
+    spec = json.loads(subprocess.check_output([binary, "spec"], cwd=bundle) or "{}")
+    place = pathlib.Path(bundle, "config.json")
+    spec = json.loads(place.read_text()) if place.exists() else spec
+    spec["process"]["args"], spec["root"]["path"] = ["/bin/true"], root
+    place.write_text(json.dumps(spec))
+    state = [binary, "--root", f"{work}/state"]
+    run = [*state, "run", "--rootfs", root, "order", "--", "/bin/true"]
 
+    def follow(*command, alone=("-p",)):
+        # Not a pipe: a container that waits for `start` keeps it open.
+        with open(f"{work}/entered.txt", "w+") as out:
+            subprocess.run([tracer, *alone, addresses, *command], stdout=out, stderr=subprocess.DEVNULL, timeout=60)
+            out.seek(0)
+            return [line[1:] for line in out.read().splitlines() if line.startswith("@")]
 
-def ours(name):
-    return name.startswith(("_ZN", "_R", "aws_lc_", "sha256_"))
+    yield follow(*run)
+    yield follow(*run, alone=())
+    yield follow(*state, "create", "--bundle", bundle, "order")
+    for verb in (["start", "order"], ["state", "order"], ["kill", "order", "9"], ["delete", "--force", "order"]):
+        yield follow(*state, *verb)
 
 
 def main():
-    binary, root = sys.argv[1:3]
-    size = sizes(binary)
-    extra = [name for path in sys.argv[3:] for name in open(path).read().split()]
-    hit = [name for name in run(binary, root) + extra if name in size and ours(name)]
+    all_of = functions(sys.argv[1])
+    names = collections.defaultdict(list)
+    for start, _, name in all_of:
+        names[start].append(name)
+    with tempfile.TemporaryDirectory() as work:
+        entered = [int(word, 16) for trace in traces(sys.argv[1], work) for word in trace]
+    hit = dict.fromkeys(name for at in entered for name in names[at])
+    size = {name: size for _, size, name in all_of}
     instances, run_of = collections.defaultdict(list), collections.defaultdict(list)
     for name in size:
         instances[pattern(name)].append(name)
-    for name in dict.fromkeys(hit):
+    for name in hit:
         run_of[pattern(name)].append(name)
 
     def lines(known):
-        if known not in instances:
-            return [known]
         rest = sum(size[name] for name in instances[known] if name not in run_of[known])
-        return run_of[known] if rest > MOST and len(instances[known]) > 1 else [known]
+        return run_of[known] if rest > MOST else [known]
 
-    known = LIST.read_text().splitlines()
-    out = [line for name in known + list(map(pattern, hit)) + AFTER for line in lines(name)]
-    print("\n".join(dict.fromkeys(out)))
+    known = dict.fromkeys(pattern(name) for name in hit)
+    print("\n".join(dict.fromkeys(AFTER + [line for one in known for line in lines(one)] + LIBC)))
 
 
 main()

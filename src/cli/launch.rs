@@ -3,7 +3,7 @@
 use super::{Global, LaunchArgs, PlanArgs, RunArgs};
 use crate::bundle::{Bundle, Extras};
 use crate::container::{
-    self, Context, Identity, RecordTarget, RefusalRecord, Resolver, StopTimeout, Store,
+    self, Context, Identity, Janitor, RecordTarget, RefusalRecord, Resolver, StopTimeout, Store,
 };
 use crate::events::{About, Reason, Sender, Stage, What};
 use crate::host::Host;
@@ -175,7 +175,12 @@ fn resolver(global: &Global, args: &LaunchArgs, name: &str) -> Result<Option<Res
 }
 
 /// `run`.
-pub(super) fn run(global: &Global, args: RunArgs, sink: &Sink) -> Result<u8, Failure> {
+pub(super) fn run(
+    global: &Global,
+    args: RunArgs,
+    sink: &Sink,
+    janitor: Option<Janitor>,
+) -> Result<u8, Failure> {
     let mut words = args.args;
     if args.once {
         words.insert(0, "--once".into());
@@ -206,7 +211,7 @@ pub(super) fn run(global: &Global, args: RunArgs, sink: &Sink) -> Result<u8, Fai
     let held = Held::open(&planned.plan.openings).map_err(Failure::from_error)?;
     held.reachable().iter().for_each(|line| report::say(line));
     context.held.replace(held);
-    let ended = container::run(&planned.plan, &context, &store(global));
+    let ended = container::run(&planned.plan, &context, &store(global), janitor);
     context.warnings.take().iter().for_each(|w| sink.warn(w));
     let ended = ended.map_err(Failure::from_container)?;
     if ended.oom_kills > 0 {

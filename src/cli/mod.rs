@@ -24,7 +24,7 @@ mod ps;
 mod said;
 mod update;
 
-use crate::container::StopTimeout;
+use crate::container::{Janitor, StopTimeout};
 use crate::policy::{Secret, Template};
 use crate::report::{self, Failure, Sink};
 use crate::request::{self, Volume};
@@ -381,12 +381,17 @@ fn version() -> &'static str {
 
 /// Does what argv says; the exit code.
 pub fn main(argv: Vec<String>) -> u8 {
+    // A fork copies what there is: at first that is next to nothing.
+    let janitor = match said::verb(&argv) {
+        Some("run" | "create") => Janitor::start().ok(),
+        _ => None,
+    };
     let cli = match said::parse(&argv) {
         Ok(cli) => cli,
         Err(error) => return usage(&error, &argv),
     };
     let sink = Sink::new(cli.global.log.clone(), cli.global.log_format == "json");
-    match dispatch(cli, &sink) {
+    match dispatch(cli, &sink, janitor) {
         Ok(code) => code,
         Err(failure) => sink.report(&failure),
     }
@@ -430,12 +435,12 @@ fn usage(error: &clap::Error, argv: &[String]) -> u8 {
     }
 }
 
-fn dispatch(cli: Cli, sink: &Sink) -> Result<u8, Failure> {
+fn dispatch(cli: Cli, sink: &Sink, janitor: Option<Janitor>) -> Result<u8, Failure> {
     let global = &cli.global;
     match cli.verb {
-        Verb::Run(Later(args)) => launch::run(global, args, sink),
+        Verb::Run(Later(args)) => launch::run(global, args, sink, janitor),
         Verb::Plan(Later(args)) => launch::plan(global, args),
-        Verb::Create(Later(args)) => oci::create(global, args, sink),
+        Verb::Create(Later(args)) => oci::create(global, args, sink, janitor),
         Verb::Start(Later(args)) => oci::start(global, &args.id, sink),
         Verb::State(Later(args)) => oci::state(global, &args.id),
         Verb::Kill(Later(args)) => oci::kill(global, &args),

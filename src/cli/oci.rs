@@ -3,7 +3,7 @@
 use super::launch::{Purpose, context, plan_bundle, store};
 use super::{CreateArgs, DeleteArgs, Global, KillArgs, ListArgs, SpecArgs};
 use crate::bundle::{Bundle, CallingEngine, DescriptorKind, Extras, hardened_spec};
-use crate::container::{self, Receiver, State, Status};
+use crate::container::{self, Janitor, Receiver, State, Status};
 use crate::paths::HostPath;
 use crate::plan::process::Stdio;
 use crate::policy::{Caller, is_name};
@@ -14,7 +14,12 @@ use serde_json::json;
 use std::io::Write;
 
 /// `create`.
-pub(super) fn create(global: &Global, args: CreateArgs, sink: &Sink) -> Result<u8, Failure> {
+pub(super) fn create(
+    global: &Global,
+    args: CreateArgs,
+    sink: &Sink,
+    janitor: Option<Janitor>,
+) -> Result<u8, Failure> {
     let fail = |text: &str| Failure::create(text);
     if !is_name(&args.id) {
         return Err(fail(&format!(
@@ -70,6 +75,7 @@ pub(super) fn create(global: &Global, args: CreateArgs, sink: &Sink) -> Result<u
             pidfd_socket: args.pidfd_socket.as_deref(),
         },
         console,
+        janitor,
     );
     context.warnings.take().iter().for_each(|w| sink.warn(w));
     created.map_err(|e| Failure::from_container(e).of_create())?;

@@ -3,16 +3,20 @@
 //!
 //! Decides nothing and prints nothing. Called by `main` of this module's parent.
 
-use super::{Cli, Global, Verb};
+use super::{Cli, CreateArgs, DeleteArgs, Global, IdArgs, KillArgs, Later, RunArgs, Verb};
 use clap::{Args, Command, Error, FromArgMatches, Parser, Subcommand};
+
+/// The verb, as far as can be told before anything is read.
+pub(super) fn verb(argv: &[String]) -> Option<&str> {
+    let mut words = argv.iter().skip(1).map(String::as_str);
+    words.find(|word| Verb::has_subcommand(word))
+}
 
 /// The command line. What can't be read with the verb alone (help, a mistake) is read again with all of them, which
 /// has the words to show; what can be, would be read the same way: a part of a grammar understands nothing else.
 pub(super) fn parse(argv: &[String]) -> Result<Cli, Error> {
-    let mut words = argv.iter().skip(1);
-    let alone = words
-        .find(|word| Verb::has_subcommand(word))
-        .and_then(|verb| alone(verb))
+    let alone = verb(argv)
+        .and_then(alone)
         .and_then(|command| command.try_get_matches_from(argv).ok())
         .and_then(|matches| Cli::from_arg_matches(&matches).ok());
     match alone {
@@ -21,10 +25,21 @@ pub(super) fn parse(argv: &[String]) -> Result<Cli, Error> {
     }
 }
 
-/// The command with one verb.
+/// The command with one verb. The verbs of a container's life are not looked for among all: what their help says is
+/// not needed to read them.
 fn alone(verb: &str) -> Option<Command> {
-    let mut verbs = Verb::augment_subcommands(Command::new("verbs"));
-    let verb = std::mem::take(verbs.find_subcommand_mut(verb)?);
+    let verb = match verb {
+        "run" => Later::<RunArgs>::augment_args(Command::new("run")),
+        "create" => Later::<CreateArgs>::augment_args(Command::new("create")),
+        "start" => Later::<IdArgs>::augment_args(Command::new("start")),
+        "state" => Later::<IdArgs>::augment_args(Command::new("state")),
+        "kill" => Later::<KillArgs>::augment_args(Command::new("kill")),
+        "delete" => Later::<DeleteArgs>::augment_args(Command::new("delete")),
+        _ => {
+            let mut verbs = Verb::augment_subcommands(Command::new("verbs"));
+            std::mem::take(verbs.find_subcommand_mut(verb)?)
+        }
+    };
     let command = Global::augment_args(Command::new("cofferdam"));
     Some(command.disable_help_subcommand(true).subcommand(verb))
 }

@@ -7,6 +7,7 @@ use super::network::Attached;
 use super::store::Claim;
 use crate::cgroup::{Cgroup, CgroupRecord};
 use crate::sys::process::{self, Side, SingleThreaded};
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
@@ -31,20 +32,37 @@ enum Left {
 /// The last word of a launcher that has cleaned up.
 const DISMISSED: &[u8] = b"done\n";
 
+/// Lower numbers are looked at for what the caller hands on (LISTEN_FDS, --preserve-fds).
+const ABOVE: i32 = 900;
+
 /// The launcher's end.
 #[must_use]
 pub struct Janitor {
     pid: i32,
-    pipe: File,
+    /// Until it is to end.
+    pipe: Option<File>,
+}
+
+/// Not dismissed: it removes what it was told of, and is waited for.
+impl Drop for Janitor {
+    fn drop(&mut self) {
+        drop(self.pipe.take());
+        let _ = waitpid(Pid::from_raw(self.pid), None);
+    }
 }
 
 impl Janitor {
     /// Makes it; the launcher must have one thread.
     pub fn start() -> Result<Self, ContainerError> {
-        let (reader, writer) = sys(
+        let (reader, low) = sys(
             nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC),
             "make a pipe (pipe2)",
         )?;
+        let writer = process::own(sys(
+            fcntl(&low, FcntlArg::F_DUPFD_CLOEXEC(ABOVE)),
+            "number the janitor's pipe (fcntl)",
+        )?);
+        drop(low);
         let proof = SingleThreaded::prove()
             .ok_or(ContainerError::Launch(crate::sandbox::LaunchError::Threads))?;
         match sys(
@@ -53,7 +71,7 @@ impl Janitor {
         )? {
             Side::Parent { pid, .. } => Ok(Self {
                 pid,
-                pipe: File::from(writer),
+                pipe: Some(File::from(writer)),
             }),
             Side::Child => {
                 drop(writer);
@@ -66,11 +84,8 @@ impl Janitor {
     fn tell(&mut self, left: &Left) -> Result<(), ContainerError> {
         let mut line = serde_json::to_vec(left).unwrap_or_default();
         line.push(b'\n');
-        at(
-            self.pipe.write_all(&line),
-            "write to the janitor",
-            &PathBuf::from("(pipe)"),
-        )
+        let told = self.pipe.as_mut().map_or(Ok(()), |p| p.write_all(&line));
+        at(told, "write to the janitor", &PathBuf::from("(pipe)"))
     }
 
     /// A state folder is about to be made.
@@ -95,9 +110,9 @@ impl Janitor {
 
     /// All is clean, or belongs to a container that goes on: it may go home.
     pub fn dismiss(mut self) {
-        let _ = self.pipe.write_all(DISMISSED);
-        drop(self.pipe);
-        let _ = waitpid(Pid::from_raw(self.pid), None);
+        if let Some(pipe) = &mut self.pipe {
+            let _ = pipe.write_all(DISMISSED);
+        }
     }
 }
 

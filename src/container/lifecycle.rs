@@ -45,15 +45,16 @@ impl Told<'_> {
     }
 }
 
-/// Makes a container that waits for `start`; the launcher may end then.
+/// Makes a container that waits for `start`; the launcher may end then. `janitor`: one that was made before.
 pub fn create(
     plan: &Plan,
     context: &Context<'_>,
     store: &Store,
     told: &Told<'_>,
     console: Option<Receiver>,
+    janitor: Option<Janitor>,
 ) -> Result<State, ContainerError> {
-    let mut janitor = Janitor::start()?;
+    let mut janitor = janitor.map_or_else(Janitor::start, Ok)?;
     let mut claim = store.reserve(&plan.name)?;
     janitor.state(&claim)?;
     store.prepare(&mut claim)?;

@@ -32,10 +32,15 @@ pub struct Ended {
     pub oom_kills: u64,
 }
 
-/// Runs a plan to its end.
-pub fn run(plan: &Plan, context: &Context<'_>, store: &Store) -> Result<Ended, ContainerError> {
+/// Runs a plan to its end; `janitor`: one that was made before.
+pub fn run(
+    plan: &Plan,
+    context: &Context<'_>,
+    store: &Store,
+    janitor: Option<Janitor>,
+) -> Result<Ended, ContainerError> {
     let signals = block_signals()?;
-    let mut janitor = Janitor::start()?;
+    let mut janitor = janitor.map_or_else(Janitor::start, Ok)?;
     if let Some(file) = &context.resolver {
         janitor.file(file.as_path())?;
     }

@@ -260,16 +260,13 @@ fn elf_loader(file: &File, head: &[u8]) -> Result<Option<GuestPath>, String> {
     if u16_at(54) != Some(56) {
         return Err(bad());
     }
-    for index in 0..u64::from(count) {
-        let mut entry = [0u8; 56];
-        let at = table.checked_add(index * 56).ok_or_else(bad)?;
-        file.read_exact_at(&mut entry, at).map_err(|_| bad())?;
-        if entry[..4] != [3, 0, 0, 0] {
-            continue;
-        }
+    let mut entries = vec![0u8; usize::from(count) * 56];
+    file.read_exact_at(&mut entries, table).map_err(|_| bad())?;
+    let entries = entries.as_chunks::<56>().0;
+    if let Some(entry) = entries.iter().find(|entry| entry[..4] == [3, 0, 0, 0]) {
         let (at, size) = (
-            u64_of(&entry, 8).ok_or_else(bad)?,
-            u64_of(&entry, 32).ok_or_else(bad)?,
+            u64_of(entry, 8).ok_or_else(bad)?,
+            u64_of(entry, 32).ok_or_else(bad)?,
         );
         let mut text = vec![0u8; usize::try_from(size.min(4096)).map_err(|_| bad())?];
         file.read_exact_at(&mut text, at).map_err(|_| bad())?;
