@@ -8,11 +8,15 @@
 //! it could not send; [`ocsf`] says the same in the words of a SIEM. profiles/events.schema.json is made from these types.
 //! Nothing here decides anything, and a container that nobody listens to costs nothing.
 
+mod bearing;
 pub mod explain;
 pub mod limits;
 mod line;
 mod model;
 pub mod ocsf;
+mod parts;
+#[cfg(test)]
+pub(crate) mod samples;
 #[cfg(test)]
 mod schema;
 mod sender;
@@ -24,9 +28,7 @@ pub mod verbs;
 pub mod watch;
 
 pub use line::{MOST, ParseError, parse};
-pub use model::{
-    About, Ask, Asked, Change, Counters, Event, ExecResult, HookResult, Limit, Link, Reason, Stage,
-    VERSION, What,
-};
+pub use model::{About, Event, VERSION, What};
+pub use parts::{Ask, Asked, Change, Counters, ExecResult, HookResult, Limit, Link, Reason, Stage};
 pub use sender::{Sender, pair, receive};
 pub use sentence::plain;

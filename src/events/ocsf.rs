@@ -10,7 +10,8 @@
 //!
 //! The event itself stands, whole, in `unmapped`.
 
-use super::model::{Change, Event, ExecResult, HookResult, What};
+use super::model::{Event, What};
+use super::parts::{Change, ExecResult, HookResult};
 use crate::logs::Origin;
 use serde_json::{Value, json};
 
@@ -198,7 +199,8 @@ fn milliseconds(time: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::tests::{about, samples};
+    use crate::events::samples::samples;
+    use crate::events::tests::about;
 
     fn origin() -> Origin {
         Origin {

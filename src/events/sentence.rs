@@ -2,7 +2,8 @@
 //!
 //! Names that a container chose are shown with their control characters escaped: no terminal is steered by them.
 
-use super::model::{Change, ExecResult, HookResult, Limit, Link, Reason, What};
+use super::model::What;
+use super::parts::{Change, ExecResult, HookResult, Limit, Link, Reason};
 use std::fmt;
 
 impl fmt::Display for What {

@@ -5,7 +5,8 @@
 mod remedy;
 mod screen;
 
-use super::model::{Event, ExecResult, Limit, Reason, What};
+use super::model::{Event, What};
+use super::parts::{ExecResult, Limit, Reason};
 use crate::controls::ControlId;
 use crate::policy::Template;
 use serde::Serialize;

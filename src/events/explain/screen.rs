@@ -112,7 +112,8 @@ fn wrapped(text: &str, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use crate::events::explain::Explanation;
-    use crate::events::tests::{about, samples};
+    use crate::events::samples::samples;
+    use crate::events::tests::about;
 
     #[test]
     fn it_fits_whatever_the_terminal_and_whatever_was_tried() {
