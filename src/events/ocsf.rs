@@ -101,19 +101,34 @@ pub fn of(event: &Event, origin: &Origin) -> Value {
             "correlation_uid": uid,
             "profiles": ["container", "host"],
         },
-        "container": { "name": event.id, "uid": uid, "image": { "name": origin.image, "uid": origin.image } },
         "device": { "hostname": origin.host, "type_id": 1, "uid": origin.boot },
-        "unmapped": own,
     });
-    let own = match class {
+    // The profile "container" has its place for one in the device, which every class has.
+    let image = origin.image.as_ref();
+    all["device"]["container"] = json!({
+        "name": event.id,
+        "uid": uid,
+        "image": image.map(|image| json!({ "name": image, "uid": image })),
+    });
+    let more = match class {
         Class::Process => process(event),
         Class::Compliance => compliance(event, &uid, well),
-        Class::Detection => json!({ "finding_info": finding(event, &uid), "is_alert": true }),
-        Class::Network => network(event),
+        Class::Detection => json!({ "finding_info": finding(event, &uid) }),
+        Class::Network => network(event, &origin.host),
         Class::Lifecycle => json!({ "app": product }),
     };
-    merge(&mut all, own);
+    merge(&mut all, more);
+    // What isn't known isn't there: the schema has no nulls.
+    without_nulls(&mut all);
+    all["unmapped"] = own;
     all
+}
+
+fn without_nulls(value: &mut Value) {
+    if let Value::Object(all) = value {
+        all.retain(|_, v| !v.is_null());
+        all.values_mut().for_each(without_nulls);
+    }
 }
 
 fn merge(all: &mut Value, own: Value) {
@@ -172,7 +187,7 @@ fn compliance(event: &Event, uid: &str, well: Option<bool>) -> Value {
     })
 }
 
-fn network(event: &Event) -> Value {
+fn network(event: &Event, host: &str) -> Value {
     match &event.what {
         What::Port {
             port,
@@ -180,14 +195,24 @@ fn network(event: &Event) -> Value {
             bytes_out,
             ..
         } => json!({
-            "dst_endpoint": { "port": port },
+            "dst_endpoint": { "hostname": host, "port": port },
             "traffic": { "bytes_in": bytes_in, "bytes_out": bytes_out },
         }),
         What::PortRefused { port, peer, .. } => json!({
-            "dst_endpoint": { "port": port },
-            "src_endpoint": { "ip": peer },
+            "dst_endpoint": { "hostname": host, "port": port },
+            "src_endpoint": endpoint(peer),
         }),
         _ => json!({}),
+    }
+}
+
+/// A peer by its address, or by the name that it has without one.
+fn endpoint(peer: &str) -> Value {
+    let socket = peer.parse::<std::net::SocketAddr>();
+    match (socket, peer.parse::<std::net::IpAddr>()) {
+        (Ok(at), _) => json!({ "ip": at.ip().to_string(), "port": at.port() }),
+        (_, Ok(ip)) => json!({ "ip": ip.to_string() }),
+        _ => json!({ "name": peer }),
     }
 }
 

@@ -5,8 +5,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod every;
 mod launches;
 mod limits;
+mod schemas;
 mod watcher;
 
 payload!(verb);

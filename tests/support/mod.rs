@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_macros, unused_imports)]
 
 pub mod payload;
+pub mod schema;
 pub mod terminal;
 
 use serde_json::{Value, json};
