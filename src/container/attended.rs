@@ -70,6 +70,7 @@ fn inside<T>(
     context.warn(hooks::poststop(
         &hooks::SavedHooks::of(plan),
         &context.about(plan),
+        |what| ready.events.send(what),
     ));
     done
 }

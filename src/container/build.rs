@@ -195,6 +195,7 @@ pub fn build(
             context.warn(hooks::poststop(
                 &hooks::SavedHooks::of(plan),
                 &context.about(plan),
+                |what| events.send(what),
             ));
             Err(error)
         }
@@ -364,6 +365,7 @@ fn state_of(plan: &Plan, context: &Context<'_>, cgroup: &Cgroup, pid: i32) -> St
         template: Some(plan.template),
         apparmor: plan.process.apparmor.clone(),
         hooks: hooks::SavedHooks::of(plan),
+        program: plan.process.program.args.first().cloned(),
     }
 }
 

@@ -4,7 +4,7 @@ use super::error::ContainerError;
 use super::store::{State, Status};
 use crate::events::{HookResult, Sender, What};
 use crate::plan::{HookPoint, Plan};
-use crate::sandbox::{HookError, HookProgram, Launched, Place, run_hook};
+use crate::sandbox::{HookError, HookProgram, LaunchError, Launched, Place, run_hook};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -16,6 +16,9 @@ pub struct SavedHooks {
     pub poststart: Vec<HookProgram>,
     /// After the container is gone.
     pub poststop: Vec<HookProgram>,
+    /// Programs of startContainer hooks, in order: the child runs them, and says of one that fails only which it was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inside: Vec<String>,
 }
 
 impl SavedHooks {
@@ -25,12 +28,41 @@ impl SavedHooks {
         Self {
             poststart: at(HookPoint::Poststart),
             poststop: at(HookPoint::Poststop),
+            inside: plan
+                .hooks
+                .at(HookPoint::StartContainer)
+                .map(|hook| hook.path.clone())
+                .collect(),
         }
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.poststart.is_empty() && self.poststop.is_empty()
+        self.poststart.is_empty() && self.poststop.is_empty() && self.inside.is_empty()
+    }
+
+    /// That the hooks inside have run, which they had when the program began.
+    pub(super) fn ran_inside(&self) -> impl Iterator<Item = What> {
+        self.inside.iter().map(|program| What::Hook {
+            point: HookPoint::StartContainer.name().into(),
+            program: program.clone(),
+            result: HookResult::Done,
+            said: None,
+        })
+    }
+
+    /// That one of them failed, if that is why nothing was run.
+    pub(super) fn failed_inside(&self, error: &ContainerError) -> Option<What> {
+        let ContainerError::Launch(LaunchError::StartHook { number, .. }) = error else {
+            return None;
+        };
+        let program = self.inside.get(usize::from(*number));
+        Some(What::Hook {
+            point: HookPoint::StartContainer.name().into(),
+            program: program.cloned().unwrap_or_default(),
+            result: HookResult::Failed,
+            said: Some(error.to_string()),
+        })
     }
 }
 
@@ -141,9 +173,13 @@ pub(super) fn poststart(
     all(HookPoint::Poststart, &hooks.poststart, &state, tell)
 }
 
-/// After the container is gone, and whoever listened to it: nobody is told but the caller.
+/// After the container is gone.
 #[must_use]
-pub(super) fn poststop(hooks: &SavedHooks, about: &About<'_>) -> Vec<String> {
+pub(super) fn poststop(
+    hooks: &SavedHooks,
+    about: &About<'_>,
+    tell: impl FnMut(What),
+) -> Vec<String> {
     let state = about.state(Status::Stopped, 0);
-    all(HookPoint::Poststop, &hooks.poststop, &state, drop)
+    all(HookPoint::Poststop, &hooks.poststop, &state, tell)
 }

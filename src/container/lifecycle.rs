@@ -91,7 +91,8 @@ pub fn create(
                 let _ = ready.cgroup.kill();
                 let _ = ready.cgroup.remove();
                 let hooks = hooks::SavedHooks::of(plan);
-                context.warn(hooks::poststop(&hooks, &context.about(plan)));
+                let tell = |what| ready.events.send(what);
+                context.warn(hooks::poststop(&hooks, &context.about(plan), tell));
             })
     });
     match made {
@@ -134,6 +135,11 @@ pub fn start(store: &Store, id: &str) -> Result<Vec<String>, ContainerError> {
     let (mut go, mut report) = entry.open_gate()?;
     state.started = true;
     entry.save(&state)?;
+    let what = What::Started {
+        pid: state.pid,
+        program: state.program.clone().unwrap_or_default(),
+    };
+    let monitor = verbs::hold(entry.dir(), id, what);
     at(go.write_all(b"x"), "open the gate", entry.dir())?;
     // The child's end closes at exec; if exec fails, eight bytes come first.
     let mut fds = [PollFd::new(report.as_fd(), PollFlags::POLLIN)];
@@ -151,21 +157,24 @@ pub fn start(store: &Store, id: &str) -> Result<Vec<String>, ContainerError> {
     }
     let mut bytes = Vec::new();
     let _ = report.read_to_end(&mut bytes);
+    let tell = |what| monitor.tell(what);
     match exec_failure(&bytes) {
-        Some(error) => Err(error.into()),
+        Some(error) => {
+            let error = ContainerError::from(error);
+            state.hooks.failed_inside(&error).into_iter().for_each(tell);
+            tell(told::refused(&error));
+            Err(error)
+        }
         None => {
             if let Some(difference) = verify::label(state.apparmor.as_deref(), state.pid)
                 && state.is_alive()
             {
                 Cgroup::open(&state.cgroup)?.kill()?;
-                return Err(ContainerError::Label(difference));
+                let error = ContainerError::Label(difference);
+                tell(told::refused(&error));
+                return Err(error);
             }
-            let what = What::Started {
-                pid: state.pid,
-                program: String::new(),
-            };
-            verbs::tell(entry.dir(), id, what);
-            let tell = |what| verbs::tell(entry.dir(), id, what);
+            state.hooks.ran_inside().for_each(tell);
             Ok(hooks::poststart(
                 &state.hooks,
                 &(&state).into(),
@@ -232,6 +241,7 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<String>, Conta
         Err(error) if !force => return Err(error),
         Err(_) => None,
     };
+    let mut monitor = None;
     if let Some(state) = &state {
         let status = state.status();
         // runc deletes a created container, too. The specification does not, and compat promises its letter.
@@ -245,7 +255,8 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<String>, Conta
         }
         let cgroup = Cgroup::open(&state.cgroup)?;
         // Before its end: the monitor hears it as long as it has a container.
-        told::changed(store, id, Change::Deleted, String::new());
+        let what = told::change_of(Change::Deleted, String::new());
+        monitor = Some(verbs::hold(entry.dir(), id, what));
         if state.is_alive() {
             let _ = process::pidfd_open(state.pid).and_then(|fd| {
                 if state.is_alive() {
@@ -260,7 +271,12 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<String>, Conta
     }
     entry.remove()?;
     Ok(match &state {
-        Some(state) => hooks::poststop(&state.hooks, &state.into()),
+        // A monitor that had ended before is told nothing more.
+        Some(state) => hooks::poststop(&state.hooks, &state.into(), |what| {
+            if let Some(monitor) = &monitor {
+                monitor.tell(what);
+            }
+        }),
         None => Vec::new(),
     })
 }

@@ -11,6 +11,8 @@ use super::streams::{Relay, copy, drain, streams};
 use super::terminal::Proxy;
 use super::told;
 use crate::cgroup::OomKills;
+use crate::events::Sender;
+use crate::monitor::Monitor;
 use crate::outcome::{LIFETIME, Outcome};
 use crate::plan::{NamespaceKind, Plan};
 use crate::sandbox::Running;
@@ -50,12 +52,12 @@ pub fn run(
     janitor.state(&claim)?;
     let mut entry = store.take(&claim)?;
     // Hooks behind the end belong to a container that was there; for one that never was, `build` has run them.
-    let mut built = false;
+    let mut left = None;
     let ended = run_in(
         plan,
         context,
         &mut entry,
-        (&mut janitor, &mut built),
+        (&mut janitor, &mut left),
         &signals,
     );
     if let Some(network) = context.network.take() {
@@ -68,27 +70,39 @@ pub fn run(
         Err(error) => Err(error),
     };
     janitor.dismiss();
-    if let (Ok(true), true) = (&removed, built) {
+    if let (Ok(true), Some(beside)) = (&removed, &left) {
         let hooks = hooks::SavedHooks::of(plan);
-        context.warn(hooks::poststop(&hooks, &context.about(plan)));
+        let tell = |what| beside.events.send(what);
+        context.warn(hooks::poststop(&hooks, &context.about(plan), tell));
     }
+    // Nobody has anything to tell any more: the monitor comes to its end.
+    drop(left);
     let ended = ended?;
     removed.map(|_| ended)
+}
+
+/// What outlives the container by the hooks behind its end.
+struct Beside {
+    events: Sender,
+    monitor: Option<Monitor>,
 }
 
 fn run_in(
     plan: &Plan,
     context: &Context<'_>,
     entry: &mut Entry,
-    (janitor, built): (&mut Janitor, &mut bool),
+    (janitor, left): (&mut Janitor, &mut Option<Beside>),
     signals: &SignalFd,
 ) -> Result<Ended, ContainerError> {
     let beside = plan.monitor.as_ref();
     let logged = beside.is_some_and(|m| m.watch.logs.is_some());
     let (streams, relays) = streams(plan.process.stdio, logged)?;
     let ready = build(plan, context, entry, janitor, streams, None)?;
-    *built = true;
-    let (cgroup, events) = (ready.cgroup, ready.events);
+    let cgroup = ready.cgroup;
+    let Beside { events, monitor } = left.insert(Beside {
+        events: ready.events,
+        monitor: ready.monitor,
+    });
     let proxy = ready.created.take_terminal().map(Proxy::new).transpose();
     let proxy = match proxy {
         Ok(proxy) => proxy,
@@ -99,11 +113,16 @@ fn run_in(
         }
     };
     let mut oom_kills = OomKills::of(&cgroup);
+    let hooks = &ready.state.hooks;
+    told::started(events, plan, ready.created.pid);
     let outcome = match begun(plan, ready.created.start()) {
-        Err(error) => Err(error).inspect_err(|e| told::failed(&events, e)),
+        Err(error) => {
+            let inside = hooks.failed_inside(&error).into_iter();
+            inside.for_each(|what| events.send(what));
+            Err(error).inspect_err(|e| told::failed(events, e))
+        }
         Ok(running) => {
-            told::started(&events, plan, running.pid);
-            let hooks = &ready.state.hooks;
+            hooks.ran_inside().for_each(|what| events.send(what));
             let tell = |what| events.send(what);
             context.warn(hooks::poststart(
                 hooks,
@@ -131,15 +150,10 @@ fn run_in(
     }
     oom_kills.look();
     let oom_kills = oom_kills.count();
-    let watched = ready.monitor.is_some();
-    told::ended(
-        &events,
-        (&cgroup, watched),
-        outcome.as_ref().ok(),
-        oom_kills,
-    );
+    let watched = monitor.is_some();
+    told::ended(events, (&cgroup, watched), outcome.as_ref().ok(), oom_kills);
     // Whoever looks at the log when we have ended finds all of it there.
-    let outlived = ready.monitor.is_some_and(|m| m.drained());
+    let outlived = monitor.as_ref().is_some_and(Monitor::drained);
     let outcome = outcome.map(|outcome| match outlived {
         true => Outcome::Exited(LIFETIME),
         false => outcome,

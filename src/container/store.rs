@@ -51,6 +51,9 @@ pub struct State {
     /// Hooks that are still to run.
     #[serde(default, skip_serializing_if = "SavedHooks::is_empty")]
     pub hooks: SavedHooks,
+    /// argv's first word, for who hears of its start; states of earlier versions say none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
 }
 
 /// A container's status as the runtime-spec names it.

@@ -28,10 +28,13 @@ pub(super) fn asked(caller: Caller, identity: &Identity) -> Asked {
 
 /// What a later verb does to a container.
 pub(super) fn changed(store: &Store, id: &str, change: Change, detail: String) {
-    let identity = Identity::own();
-    let by = asked(Caller::Engine, &identity);
-    let what = What::Changed { by, change, detail };
-    verbs::tell(&store.root().join(id), id, what);
+    verbs::tell(&store.root().join(id), id, change_of(change, detail));
+}
+
+/// The same as an event.
+pub(super) fn change_of(change: Change, detail: String) -> What {
+    let by = asked(Caller::Engine, &Identity::own());
+    What::Changed { by, change, detail }
 }
 
 /// Everything that is known before there is a child.
@@ -80,7 +83,7 @@ pub(super) fn verified(to: &Sender, verification: &Verification, pid: i32) {
     }
 }
 
-/// The program runs.
+/// The program is let run; told before it does, so that nothing that it does is told before.
 pub(super) fn started(to: &Sender, plan: &Plan, pid: i32) {
     let program = plan.process.program.args.first();
     to.send(What::Started {
@@ -91,6 +94,11 @@ pub(super) fn started(to: &Sender, plan: &Plan, pid: i32) {
 
 /// Nothing was run, and why.
 pub(super) fn failed(to: &Sender, error: &ContainerError) {
+    to.send(refused(error));
+}
+
+/// The same as an event.
+pub(super) fn refused(error: &ContainerError) -> What {
     let of = |d: &Difference| Reason {
         control: Some(d.control),
         at: d.what.clone(),
@@ -102,7 +110,7 @@ pub(super) fn failed(to: &Sender, error: &ContainerError) {
         ContainerError::Launch(_) => (Stage::Exec, vec![Reason::plain(error.to_string())]),
         _ => (Stage::Setup, vec![Reason::plain(error.to_string())]),
     };
-    to.send(What::Refused { stage, reasons });
+    What::Refused { stage, reasons }
 }
 
 /// How it ended, and which limits it met on the way where no monitor has told them.

@@ -138,7 +138,7 @@ pub enum What {
         /// Process id on the host.
         pid: i32,
     },
-    /// The program is let run.
+    /// The program is let run. Where the kernel then won't execute it, `refused` follows.
     Started {
         /// Process id on the host.
         pid: i32,
@@ -216,7 +216,8 @@ pub enum What {
         #[serde(default)]
         reasons: Vec<Reason>,
     },
-    /// A hook has run.
+    /// A hook has run. Those behind a container's end (poststop) are told by `run` and `delete --force`; a `delete` of
+    /// one that has ended long before has no monitor left to tell.
     Hook {
         /// When in the lifecycle, e.g. "createRuntime".
         point: String,

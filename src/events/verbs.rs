@@ -1,14 +1,19 @@
 //! Events of the verbs that come after a launch: start, kill, pause, resume, update, exec. They are processes of their own, so
 //! they tell the container's monitor over a socket in the state folder, which nobody else can enter.
 //!
+//! A verb that begins or ends something holds the monitor ([`hold`]): nothing that follows from what it tells is told
+//! before it, and what it still has to tell when the container has ended finds somebody who listens.
+//!
 //! Best effort: a container without a monitor has no such socket, and no verb fails for want of one.
 
 use super::{About, MOST, Sender, What, parse};
+use crate::sys::process;
+use crate::sys::socket::{MOST as FDS, receive_fds, send_fds};
 use crate::worker::{Jail, Row, Said, Told, Worker, nothing};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect, recv, socket,
+    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect, send, socket, socketpair,
 };
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
@@ -16,7 +21,7 @@ use std::time::Duration;
 
 /// The row.
 pub const ROW: Row = Row {
-    name: "verbs",
+    name: WORKER,
     wanted: |plan| plan.denials.is_some() || plan.watch.logs.is_some(),
     needs: &["verbs"],
     takes: &["tell-events", "lines"],
@@ -25,6 +30,15 @@ pub const ROW: Row = Row {
     run,
     last: Duration::from_secs(1),
 };
+
+/// Its name in the table.
+pub const WORKER: &str = "verbs";
+
+/// How long the monitor stays for whoever holds it. It is let go by the kernel when that one ends, whatever happens.
+pub const HELD: Duration = Duration::from_secs(30);
+
+/// How many may hold it at once; whoever is one more isn't waited for.
+const HOLDERS: usize = 16;
 
 const NAME: &str = "events";
 
@@ -40,20 +54,67 @@ pub fn listen(folder: &Path) -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
+fn connected(folder: &Path) -> Result<OwnedFd, Errno> {
+    let socket = made()?;
+    connect(socket.as_raw_fd(), &UnixAddr::new(&folder.join(NAME))?)?;
+    Ok(socket)
+}
+
+/// Which launch it is the monitor knows.
+fn about(id: &str) -> About {
+    About {
+        id: id.into(),
+        name: None,
+        launch: String::new(),
+    }
+}
+
 /// Tells the monitor of the container whose folder this is, if there is one.
 pub fn tell(folder: &Path, id: &str, what: What) {
-    let to = || {
-        let socket = made()?;
-        connect(socket.as_raw_fd(), &UnixAddr::new(&folder.join(NAME))?)?;
-        Ok::<_, Errno>(socket)
+    if let Ok(socket) = connected(folder) {
+        Sender::socket(about(id), socket).send(what);
+    }
+}
+
+/// How long a verb waits for a worker that does nothing.
+const PATIENCE: u16 = 2000;
+
+/// A monitor that stays until this is dropped, if there is one.
+#[must_use]
+pub struct Held {
+    sender: Sender,
+    _end: Option<OwnedFd>,
+}
+
+impl Held {
+    /// Tells it something more.
+    pub fn tell(&self, what: What) {
+        self.sender.send(what);
+    }
+}
+
+/// Tells the monitor of the container whose folder this is, waits until that is on its way, and holds it.
+pub fn hold(folder: &Path, id: &str, what: What) -> Held {
+    let nobody = || Held {
+        sender: Sender::nowhere(about(id)),
+        _end: None,
     };
-    if let Ok(socket) = to() {
-        let about = About {
-            id: id.into(),
-            name: None,
-            launch: String::new(),
-        };
-        Sender::socket(about, socket).send(what);
+    let Ok(socket) = connected(folder) else {
+        return nobody();
+    };
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let Ok((end, theirs)) = socketpair(AddressFamily::Unix, SockType::Stream, None, flags) else {
+        return nobody();
+    };
+    let line = what.event(&about(id), &[]).line();
+    let sent = send_fds(socket.as_fd(), &line, &[theirs.as_fd()]);
+    drop(theirs);
+    // A byte, or the end of a socket that nobody took: a monitor that ends meanwhile holds nobody up.
+    let mut fds = [PollFd::new(end.as_fd(), PollFlags::POLLIN)];
+    while sent.is_ok() && poll(&mut fds, PATIENCE) == Err(Errno::EINTR) {}
+    Held {
+        sender: Sender::socket(about(id), socket),
+        _end: Some(end),
     }
 }
 
@@ -67,32 +128,60 @@ fn run(worker: &mut Worker) -> Result<(), String> {
         events = events.and_lines(fd.into());
     }
     worker.tell.say(&Said::Ready);
+    let (mut holders, mut finishing) = (Vec::new(), false);
     loop {
-        let mut fds = [
+        let mut fds = vec![
             PollFd::new(verbs.as_fd(), PollFlags::POLLIN),
             PollFd::new(worker.tell.fd(), PollFlags::POLLIN),
         ];
+        let ends = holders
+            .iter()
+            .map(|fd: &OwnedFd| PollFd::new(fd.as_fd(), PollFlags::POLLIN));
+        fds.extend(ends);
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(format!("wait (poll): {}", errno.desc())),
         }
-        let asked = fds[1].any() == Some(true);
-        hand_on(&verbs, &events);
-        if asked && worker.tell.asked() != Told::Nothing {
+        let mut happened = fds.iter().map(|fd| fd.any() == Some(true)).skip(1);
+        let asked = happened.next() == Some(true);
+        let over: Vec<bool> = happened.collect();
+        drop(fds);
+        // Those who came first: whoever lets go has sent what he had before.
+        hand_on(&verbs, &events, &mut holders);
+        let mut over = over.into_iter();
+        holders.retain(|_| over.next() != Some(true));
+        if asked {
+            match worker.tell.asked() {
+                Told::Nothing => {}
+                Told::Finish => finishing = true,
+                Told::Alone => return Ok(()),
+            }
+        }
+        if finishing && holders.is_empty() {
             return Ok(());
         }
     }
 }
 
 /// Whatever is there, as events of this launch.
-fn hand_on(verbs: &OwnedFd, events: &Sender) {
+fn hand_on(verbs: &OwnedFd, events: &Sender, holders: &mut Vec<OwnedFd>) {
     let mut line = [0u8; MOST];
-    while let Ok(n) = recv(verbs.as_raw_fd(), &mut line, MsgFlags::MSG_DONTWAIT) {
-        match parse(&line[..n]) {
+    let mut fds = [-1; FDS];
+    while let Ok(Some((n, count))) = receive_fds(verbs.as_raw_fd(), &mut line, &mut fds) {
+        let fds = fds.iter().take(count).map(|fd| process::own(*fd));
+        let fds: Vec<OwnedFd> = fds.collect();
+        match parse(line[..n].trim_ascii_end()) {
             Ok(event) if event.id == events.about().id => {
                 events.send_of(event.what, &event.controls);
             }
-            _ => {}
+            _ => continue,
+        }
+        for holder in fds {
+            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+            let _ = send(holder.as_raw_fd(), b"k", flags);
+            if holders.len() < HOLDERS {
+                holders.push(holder);
+            }
         }
     }
 }

@@ -13,6 +13,7 @@
 //! and all that it said is where it belongs. Decides nothing: what to do is in the plan.
 
 mod delay;
+mod ending;
 mod guard;
 mod process;
 mod slot;

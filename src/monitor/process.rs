@@ -3,10 +3,11 @@
 //! One loop around poll; it never reads what it holds. Called by main, which has been executed for it.
 
 use super::delay::{Delay, is_ending};
+use super::ending::how_it_ended;
 use super::slot::Slot;
 use super::table::TABLE;
 use super::words::{Order, Word, receive, send};
-use crate::events::{About, Sender, What, limits};
+use crate::events::{About, Sender, What, limits, verbs};
 use crate::logs::Origin;
 use crate::plan::monitor::{Lifetime, MonitorPlan};
 use crate::sys::process;
@@ -15,7 +16,7 @@ use caps::Capability;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// argv\[0\] of the process.
@@ -55,21 +56,6 @@ struct Beside {
     had_launcher_at_end: bool,
     /// How many processes were killed for want of memory.
     oom_kills: u64,
-}
-
-/// As far as the kernel tells those whose child it was not.
-fn how_it_ended(container: Option<BorrowedFd<'_>>, oom_kills: u64) -> What {
-    let status = container.and_then(process::pidfd_exit);
-    let (code, signal) = match status {
-        Some(status) if libc::WIFSIGNALED(status) => (None, Some(libc::WTERMSIG(status))),
-        Some(status) => (Some(libc::WEXITSTATUS(status) as u8), None),
-        None => (None, None),
-    };
-    What::Exited {
-        code,
-        signal,
-        oom_kills,
-    }
 }
 
 /// What is next in a life that is measured.
@@ -365,6 +351,19 @@ impl Beside {
         (counts || ports) && self.ended.is_some_and(|at| at.elapsed() < DRAIN)
     }
 
+    /// Whether no verb has anything left to tell: capture is to store that, too.
+    fn verbs_are_out(&mut self, begun: Instant) -> bool {
+        let mut slots = self.slots.iter_mut();
+        let Some(slot) = slots.find(|s| s.row.name == verbs::WORKER && !s.over) else {
+            return true;
+        };
+        slot.finish(&self.fds);
+        if begun.elapsed() >= verbs::HELD {
+            slot.kill();
+        }
+        slot.over
+    }
+
     /// The end, in order: the container, its output, the launcher, capture, everybody else.
     fn come_to_an_end(&mut self) {
         let launched = self.fds.get("container").is_some();
@@ -396,6 +395,9 @@ impl Beside {
             self.sender.send(how_it_ended(container, self.oom_kills));
         }
         let begun = *self.finishing.get_or_insert_with(Instant::now);
+        if !self.verbs_are_out(begun) {
+            return;
+        }
         let (mut first, mut others) = (true, Vec::new());
         for slot in &mut self.slots {
             match slot.row.name {
@@ -437,11 +439,14 @@ impl Beside {
                 .map(|s| CLOSE + s.row.last);
             last.map(|span| *at + span)
         });
+        let held = self.finishing.iter().map(|at| *at + verbs::HELD);
+        let held = held.filter(|at| *at > Instant::now());
         let look = self.delay.iter().map(|_| match self.ending {
             Some(at) => at + DRAIN,
             None => Instant::now() + LOOK,
         });
-        let next = due.chain(look).chain(life).chain(drain).chain(close).min();
+        let next = due.chain(look).chain(life).chain(drain);
+        let next = next.chain(close).chain(held).min();
         next.map_or(PollTimeout::NONE, |at| {
             let left = at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)

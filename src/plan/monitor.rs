@@ -104,6 +104,11 @@ impl MonitorPlan {
                 "accesses that landlock refuses: the kernel tells them (Linux 6.15) in the host's audit records alone, which are the host's auditd's to read",
                 &[ControlId::S8_3_4],
             ));
+            out.push(Line::new(
+                "not told",
+                "what a program that `exec` starts says and is refused, where an exception allows `exec`: its caller alone sees it; that it was started is told",
+                &[ControlId::S8_3_4, ControlId::S8_4_1],
+            ));
         }
         if let Some(life) = self.watch.lifetime {
             out.push(Line::new(

@@ -3,7 +3,7 @@
 use super::check;
 use nix::errno::Errno;
 use std::ffi::{CStr, CString, c_char};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Proof that the process had one thread when it was looked at: fork is only sound then,
 /// for another thread may hold a lock (malloc's, stdio's) that the child would wait for for ever.
@@ -217,17 +217,29 @@ pub fn seccomp_load(
     Ok((flags & NEW_LISTENER != 0).then(|| unsafe { OwnedFd::from_raw_fd(fd as i32) }))
 }
 
+/// Whether this kernel tells how processes ended that were others' children: whether it knows [`pidfd_exit`]'s question.
+pub fn tells_exit() -> bool {
+    let own = pidfd_open(nix::unistd::getpid().as_raw());
+    own.is_ok_and(|own| info(own.as_fd()).is_some())
+}
+
 /// The wait status of a process that has been collected by whoever's child it was (Linux 6.15); `None`: not yet known.
 pub fn pidfd_exit(pidfd: BorrowedFd<'_>) -> Option<i32> {
-    /// PIDFD_GET_INFO with the first version of `struct pidfd_info`.
+    let info = info(pidfd)?;
+    // exit_code is the last word of the structure.
+    (info[0] & INFO_EXIT != 0).then(|| (info[7] >> 32) as u32 as i32)
+}
+
+const INFO_EXIT: u64 = 1 << 3;
+
+/// PIDFD_GET_INFO with the first version of `struct pidfd_info`, asked for the exit.
+fn info(pidfd: BorrowedFd<'_>) -> Option<[u64; 8]> {
     const GET_INFO: libc::c_ulong = 0xc040_ff0b;
-    const INFO_EXIT: u64 = 1 << 3;
     let mut info = [0u64; 8];
     info[0] = INFO_EXIT;
     // SAFETY: the request's size is that of the buffer, which the kernel fills.
     let answer = unsafe { libc::ioctl(pidfd.as_raw_fd(), GET_INFO, info.as_mut_ptr()) };
-    // exit_code is the last word of the structure.
-    (answer == 0 && info[0] & INFO_EXIT != 0).then(|| (info[7] >> 32) as u32 as i32)
+    (answer == 0).then_some(info)
 }
 
 /// Sends a signal to the process behind a pidfd.

@@ -19,7 +19,7 @@ const CALL: &str = "100";
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin";
 
 /// The Debian package of a program, for whoever lacks it.
-const PACKAGES: [(&str, &str); 9] = [
+const PACKAGES: [(&str, &str); 10] = [
     ("dockerd", "docker.io"),
     ("containerd", "containerd"),
     ("podman", "podman conmon"),
@@ -31,6 +31,7 @@ const PACKAGES: [(&str, &str); 9] = [
         "protoc",
         "protobuf-compiler python3-grpcio python3-protobuf",
     ),
+    ("rsyslogd", "rsyslog rsyslog-relp"),
     ("cni/bridge", "containernetworking-plugins"),
 ];
 

@@ -25,6 +25,7 @@ mod release;
 mod scope;
 mod services;
 mod swarm;
+mod told;
 
 payload!(host::reap);
 

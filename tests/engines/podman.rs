@@ -6,6 +6,7 @@ use crate::images::{BUSYBOX, busybox};
 use crate::need;
 use crate::scope::assert_told_apart;
 use crate::support::*;
+use crate::told;
 
 const STORAGE: &str = r#"[storage]
 driver = "overlay"
@@ -323,5 +324,17 @@ fn a_published_port_and_a_network_of_its_own_reach_the_service() {
     assert_eq!(peer.ok(), "root:x:0:\n");
     host.line("podman rm -f -t 0 web").ok();
     host.line("podman network rm inner").ok();
+    host.assert_clean();
+}
+
+#[test]
+fn the_whole_story_reaches_the_spool_and_a_collector() {
+    engines!("podman", "ip", "busybox", "rsyslogd");
+    let host = boot();
+    told::prepare(&host);
+    run(&host, "--name a", &["unshare", "-U", "true"]).said(1, &["not permitted"]);
+    let id = host.line("podman inspect a --format {{.Id}}");
+    told::assert_told(&host, id.ok().trim(), None);
+    host.line("podman rm a").ok();
     host.assert_clean();
 }

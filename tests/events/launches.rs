@@ -3,7 +3,7 @@
 use crate::need;
 use crate::support::payload::errno_name;
 use crate::support::{Alive, Rig, finish, text, unique};
-use cofferdam::events::{Event, What, parse};
+use cofferdam::events::{Event, ExecResult, What, parse};
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use serde_json::Value;
@@ -74,7 +74,9 @@ pub fn try_again() -> i32 {
 
 pub fn events_of(path: &Path) -> Vec<Event> {
     let text = std::fs::read_to_string(path).unwrap();
-    text.lines().map(|l| parse(l.as_bytes()).unwrap()).collect()
+    let all: Vec<Event> = text.lines().map(|l| parse(l.as_bytes()).unwrap()).collect();
+    crate::support::schema::assert_lines("events", text.lines());
+    all
 }
 
 fn kinds(events: &[Event]) -> Vec<String> {
@@ -380,6 +382,47 @@ pub fn spooled(dir: &Path) -> Vec<Event> {
 }
 
 #[test]
+fn an_exec_by_exception_is_told_and_that_its_denials_are_not() {
+    need!(Root);
+    let rig = Rig::new();
+    rig.except("8.4.1", "exec = \"no-terminal\"");
+    let (spool, id) = (rig.path("spool"), unique("joined"));
+    let policy = format!("version = 1\n[logs]\nspool = \"{}\"\n", text(&spool));
+    std::fs::write(rig.path("policy.toml"), policy).unwrap();
+    let plan = rig.call(&["plan", "--rootfs", text(&rig.rootfs()), "--", "/payload"]);
+    assert!(
+        plan.ok()
+            .contains("what a program that `exec` starts says and is refused"),
+        "{plan:#?}"
+    );
+    let mut alive = Alive::spawn(rig.run_command(&id, &[], &["wait"]));
+    // It is refused just the same, and says so to its caller.
+    let ran = rig.call(&["exec", &id, "/payload", "try"]);
+    assert!(ran.ok().contains("unshare EPERM\nmount EPERM"), "{ran:#?}");
+    rig.call(&["kill", &id, "KILL"]).ok();
+    assert_eq!(alive.line(), "");
+    assert_eq!(alive.end(), 137);
+    let events = spooled(&spool.join(&id));
+    let told = events.iter().find_map(|e| match &e.what {
+        What::Exec {
+            program,
+            result,
+            by,
+            ..
+        } => Some((program.as_str(), *result, by.uid)),
+        _ => None,
+    });
+    assert_eq!(told, Some(("/payload", ExecResult::Allowed, 0)));
+    assert_eq!(denied(&events), []);
+    let told = rig.call(&["explain", &id]);
+    assert!(
+        told.ok().contains("exec /payload") && told.out.contains("its caller alone"),
+        "{told:#?}"
+    );
+    rig.assert_clean(&id);
+}
+
+#[test]
 fn an_engines_container_tells_of_every_verb_and_of_its_end() {
     need!(Root);
     let rig = Rig::new();
@@ -408,6 +451,7 @@ fn an_engines_container_tells_of_every_verb_and_of_its_end() {
         }
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
+    crate::support::schema::assert_events(&events);
     let kinds = kinds(&events);
     for kind in [
         "launch-requested",

@@ -119,6 +119,7 @@ fn an_engines_container_tells_them_too() {
         let events = spooled(&spool.join(&id));
         kills_at_the_end(&events).is_some().then_some(events)
     });
+    crate::support::schema::assert_events(&events);
     assert!(killed(&events) > 0, "{events:#?}");
     assert_eq!(kills_at_the_end(&events), Some(killed(&events)));
     assert!(met(&events, Limit::Pids) > 0, "{events:#?}");
@@ -137,8 +138,7 @@ fn hooks_and_a_forced_removal_are_told() {
     std::fs::write(rig.path("policy.toml"), policy).unwrap();
     let mut spec = rig.spec(&["wait"]);
     let hook = |code: &str| serde_json::json!([{"path": "/bin/sh", "args": ["sh", "-c", code]}]);
-    spec["hooks"] =
-        serde_json::json!({"createRuntime": hook("exit 0"), "poststart": hook("exit 3")});
+    spec["hooks"] = serde_json::json!({"createRuntime": hook("exit 0"), "poststart": hook("exit 3"), "poststop": hook("sleep 1; exit 5")});
     let bundle = rig.bundle(&spec);
     let mut command = rig.command();
     command.args(["create", "--bundle", text(&bundle), &id]);
@@ -150,11 +150,13 @@ fn hooks_and_a_forced_removal_are_told() {
         let events = spooled(&spool.join(&id));
         kills_at_the_end(&events).is_some().then_some(events)
     });
+    crate::support::schema::assert_events(&events);
     let told: Vec<String> = events.iter().map(|e| e.what.to_string()).collect();
     for part in [
         "the createRuntime hook /bin/sh has run",
         "the poststart hook /bin/sh failed: ended with exit code 3",
         "deleted it",
+        "the poststop hook /bin/sh failed: ended with exit code 5",
     ] {
         assert!(
             told.iter().any(|t| t.contains(part)),

@@ -6,6 +6,8 @@
 mod support;
 
 mod every;
+mod heartbeat;
+mod hooks;
 mod launches;
 mod limits;
 mod schemas;

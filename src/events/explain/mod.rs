@@ -169,6 +169,16 @@ impl Explanation {
                 reasons.iter().map(|r| of_reason(r, "refused")).collect()
             }
             What::Exec {
+                program,
+                result: ExecResult::Allowed,
+                ..
+            } => told(
+                format!("exec {program}"),
+                "run",
+                1,
+                "by exception; what it said and was refused was told to its caller alone",
+            ),
+            What::Exec {
                 result: ExecResult::Refused,
                 reasons,
                 ..

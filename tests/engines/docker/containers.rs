@@ -216,3 +216,11 @@ pub(super) fn what_is_kept_and_what_docker_logs_shows_agree(host: &Host) {
     host.line("docker rm aa").ok();
     host.assert_clean();
 }
+
+pub(super) fn the_whole_story_reaches_the_spool_and_a_collector(host: &Host) {
+    crate::told::prepare(host);
+    run(host, "--name told", &["unshare", "-U", "true"]).said(1, &["not permitted"]);
+    crate::told::assert_told(host, &inspect(host, "told", ".Id"), None);
+    host.line("docker rm told").ok();
+    host.assert_clean();
+}

@@ -41,6 +41,7 @@ tests!(installed, Installed:
     containers::health_checks_run_by_exception_and_exec_is_refused_without_it,
     containers::exec_has_a_terminal_under_its_exception_alone,
     containers::what_is_kept_and_what_docker_logs_shows_agree,
+    containers::the_whole_story_reaches_the_spool_and_a_collector,
     daemons::a_restart_policy_starts_it_again,
     daemons::daemons_come_back_to_their_containers,
     daemons::a_daemon_that_is_killed_while_it_starts_containers_loses_none,
