@@ -53,7 +53,7 @@ impl SavedHooks {
 
     /// That one of them failed, if that is why nothing was run.
     pub(super) fn failed_inside(&self, error: &ContainerError) -> Option<What> {
-        let ContainerError::Launch(LaunchError::StartHook { number, .. }) = error else {
+        let ContainerError::Launch(why @ LaunchError::StartHook { number, .. }) = error else {
             return None;
         };
         let program = self.inside.get(usize::from(*number));
@@ -61,7 +61,7 @@ impl SavedHooks {
             point: HookPoint::StartContainer.name().into(),
             program: program.cloned().unwrap_or_default(),
             result: HookResult::Failed,
-            said: Some(error.to_string()),
+            said: Some(why.to_string()),
         })
     }
 }

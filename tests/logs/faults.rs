@@ -278,3 +278,80 @@ fn a_reader_that_takes_nothing_holds_nobody_up() {
     );
     rig.assert_clean(&name);
 }
+
+/// A disk of its own for a spool, that stands still on demand.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn make(rig: &Rig) -> Self {
+        let (image, at) = (rig.path("image"), rig.path("disk"));
+        fs::create_dir(&at).unwrap();
+        fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
+        let disk = Self(at);
+        disk.does("mkfs.ext4", &["-q", "-F", text(&image)]);
+        disk.does("mount", &["-o", "loop", text(&image), text(&disk.0)]);
+        disk
+    }
+
+    fn does(&self, program: &str, args: &[&str]) {
+        let done = Command::new(program).args(args).status();
+        assert!(done.unwrap().success(), "{program} {args:?}");
+    }
+
+    fn freeze(&self) {
+        self.does("fsfreeze", &["-f", text(&self.0)]);
+    }
+
+    fn thaw(&self) {
+        self.does("fsfreeze", &["-u", text(&self.0)]);
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("fsfreeze")
+            .args(["-u", text(&self.0)])
+            .output();
+        let _ = Command::new("umount").args(["-l", text(&self.0)]).status();
+    }
+}
+
+#[test]
+fn a_disk_that_stands_still_holds_the_service_and_loses_nothing() {
+    need!(Root);
+    let rig = Rig::new();
+    let disk = Disk::make(&rig);
+    logged(&rig, &rig.path("disk/spool"), "quota = \"32MiB\"");
+    let name = unique("log");
+    let alive = Alive::spawn(rig.run_command(&name, &[], &["flood"]));
+    let run = alive.child.id() as i32;
+    let capture = child_named(child_named(run, "cofferdam-mon", 0), "cofferdam-captu", 0);
+    disk.freeze();
+    // It sleeps in the kernel, over a write; what it hasn't read fills the pipe, and then the service sleeps, too.
+    let state = |pid: i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit(')').next().unwrap().trim().chars().next()
+    };
+    until("capture to stand still", || {
+        (state(capture) == Some('D')).then_some(())
+    });
+    let service = rig.pid(&name);
+    let writes = |pid: i32| {
+        let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap();
+        call.starts_with(&format!("{} 0x", libc::SYS_write))
+    };
+    until("the service to wait", || {
+        let one = writes(service);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        (one && writes(service) && state(service) == Some('S')).then_some(())
+    });
+    disk.thaw();
+    kill(run, libc::SIGTERM);
+    assert_eq!(alive.end(), 0);
+    let path = rig.path("disk/spool").join(&name);
+    let (bytes, gaps) = kept(&path, Stream::Stdout);
+    assert_whole(&bytes);
+    assert_eq!(gaps, Vec::<String>::new());
+    drop(disk);
+    rig.assert_clean(&name);
+}

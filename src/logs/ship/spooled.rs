@@ -9,6 +9,7 @@ use super::source::Source;
 use super::trouble::{Cause, Trouble};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -39,7 +40,8 @@ pub struct Spool {
     delivered: u64,
     inotify: Option<Inotify>,
     over: Option<OwnedFd>,
-    is_over: bool,
+    /// That nothing more will be written, once it was asked: until then its descriptor has to wake us.
+    is_over: Cell<bool>,
 }
 
 impl Spool {
@@ -63,7 +65,7 @@ impl Spool {
             pending: None,
             delivered: 0,
             inotify,
-            is_over: over.is_none(),
+            is_over: Cell::new(over.is_none()),
             over,
         })
     }
@@ -146,7 +148,10 @@ impl Spool {
     }
 
     fn is_over(&self) -> bool {
-        self.is_over || self.over.as_ref().is_some_and(|fd| is_readable(fd.as_fd()))
+        if !self.is_over.get() && self.over.as_ref().is_some_and(|fd| is_readable(fd.as_fd())) {
+            self.is_over.set(true);
+        }
+        self.is_over.get()
     }
 
     /// What a delivered number means for the cursor.
@@ -237,7 +242,8 @@ impl Source for Spool {
     }
 
     fn wake(&self) -> [Option<BorrowedFd<'_>>; 2] {
-        let over = self.over.as_ref().filter(|fd| !is_readable(fd.as_fd()));
+        // Not by a look of its own: an end between the caller's question and this would wake nobody.
+        let over = self.over.as_ref().filter(|_| !self.is_over.get());
         [
             self.inotify.as_ref().map(AsFd::as_fd),
             over.map(AsFd::as_fd),
@@ -283,4 +289,24 @@ fn watch(dir: &OwnedFd) -> Result<Inotify, Trouble> {
 
 fn is_readable(fd: BorrowedFd<'_>) -> bool {
     poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::ZERO).is_ok_and(|n| n > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_wakes_until_it_has_been_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = std::fs::File::open(folder.path()).unwrap();
+        let (over, tell) = nix::unistd::pipe().unwrap();
+        let spool = Spool::open(dir.into(), "c", Some(over)).unwrap();
+        let wakes = || spool.wake().into_iter().flatten().count();
+        assert!(!spool.ended() && wakes() == 2);
+        // Behind the question, in front of the wait.
+        drop(tell);
+        assert_eq!(wakes(), 2, "nobody would be woken");
+        assert!(spool.ended());
+        assert_eq!(wakes(), 1, "it would wake for ever");
+    }
 }
