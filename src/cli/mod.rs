@@ -69,6 +69,9 @@ pub struct Global {
     /// Accepted for engines: whether it is an ordinary user is looked at, not told
     #[arg(long, global = true, hide = true, value_name = "BOOL")]
     pub rootless: Option<String>,
+    /// Accepted for engines: checkpoints are refused, whoever would make them
+    #[arg(long, global = true, hide = true, value_name = "FILE")]
+    pub criu: Option<PathBuf>,
 }
 
 /// The verbs.

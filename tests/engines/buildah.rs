@@ -47,3 +47,31 @@ fn a_step_runs_and_what_it_may_not_do_ends_the_build() {
     });
     host.assert_clean();
 }
+
+#[test]
+fn a_command_runs_in_a_working_container() {
+    engines!("buildah", "ip", "busybox");
+    let host = Host::boot();
+    configure(&host);
+    build(&host, "localhost/a:1", "").said(0, &[]);
+    host.line("buildah from --name work localhost/a:1").ok();
+    let runtime = host.runtime();
+    let run = |args: &[&str]| {
+        let mut words = vec![
+            "buildah",
+            "run",
+            "--isolation",
+            "oci",
+            "--runtime",
+            &runtime,
+        ];
+        words.extend(["--network", "none", "work", "--"]);
+        words.extend(args);
+        host.call(&words)
+    };
+    run(&["echo", "from the command"]).said(0, &["from the command"]);
+    run(&["touch", "/x"]).said(1, &["Read-only file system"]);
+    run(&["nothing"]).said(1, &["executable file not found in $PATH"]);
+    host.line("buildah rm work").ok();
+    host.assert_clean();
+}

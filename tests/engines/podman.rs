@@ -338,3 +338,20 @@ fn the_whole_story_reaches_the_spool_and_a_collector() {
     host.line("podman rm a").ok();
     host.assert_clean();
 }
+
+/// podman names the node's place inside; cofferdam lets it in by an exception for this place.
+#[test]
+fn a_device_is_shown_outside_dev_by_exception() {
+    engines!("podman", "ip", "busybox");
+    let host = boot();
+    let flags = "--rm --device /dev/zero:/srv/zeroes";
+    let read = ["dd", "if=/srv/zeroes", "bs=1", "count=3"];
+    run(&host, flags, &read).said(126, &["device nodes lie below /dev", "SS-011/8.5.1"]);
+    let entry = exception("node", "8.5.1", "devices = [\"/srv/zeroes\"]");
+    host.write(
+        "/etc/cofferdam/exceptions.d/test.toml",
+        &format!("version = 1\n{entry}"),
+    );
+    assert_eq!(run(&host, flags, &read).ok(), "\0\0\0");
+    host.assert_clean();
+}

@@ -90,3 +90,54 @@ fn a_run_does_not_hang_where_the_end_of_a_child_is_not_signalled() {
         rig.assert_clean(&name);
     }
 }
+
+/// Options of runc's that engines may send and that change nothing here, or whose meaning is refused in a sentence.
+#[test]
+fn every_spelling_of_the_engines_is_understood() {
+    need!(Root);
+    let rig = Rig::new();
+    let bundle = rig.bundle(&rig.spec(&["wait"]));
+    let id = unique("spelled");
+    let create = |words: &[&str]| {
+        let usual = ["--no-new-keyring", "--bundle", text(&bundle), &id];
+        rig.call(&[&["create"], words, &usual].concat())
+    };
+    create(&["--no-pivot"]).refused(1, &["--no-pivot", "SS-011/8.4.5"]);
+    rig.assert_clean(&id);
+    create(&[]).ok();
+    for global in [
+        &["--debug"][..],
+        &["--rootless=auto"],
+        &["--rootless", "false"],
+        &["--criu", "/usr/sbin/criu"],
+    ] {
+        let state = rig.call(&[global, &["state", &id]].concat());
+        assert!(state.ok().contains("\"created\""), "{global:?} {state:?}");
+    }
+    // Docker 20.10 and CRI-O put a space where others put "=".
+    let mut update = rig.command();
+    let zeros = rig.path("update.json");
+    std::fs::write(&zeros, r#"{"pids": {"limit": 40}}"#).unwrap();
+    update.args(["update", "--resources", "-", &id]);
+    update.stdin(std::fs::File::open(&zeros).unwrap());
+    finish(update).ok();
+    rig.call(&["update", "--resources", text(&zeros), &id]).ok();
+    rig.call(&["start", &id]).ok();
+    let end = process::pidfd_open(rig.pid(&id)).unwrap();
+    rig.call(&["kill", "-a", &id, "SIGKILL"]).ok();
+    assert!(crate::support::wait_fd(std::os::fd::AsFd::as_fd(&end)));
+    rig.call(&["kill", &id, "KILL"])
+        .refused(1, &["container not running"]);
+    rig.call(&["kill", "--all", &id, "9"]).ok();
+    assert_eq!(rig.call(&["ps", "--format", "json", &id]).ok(), "null\n");
+    rig.call(&["delete", "-f", &id]).ok();
+    rig.assert_clean(&id);
+    let restore = "restore --detach --image-path /a --work-path /b --no-subreaper --bundle /c";
+    let mut words: Vec<&str> = restore.split(' ').collect();
+    words.push(&id);
+    rig.call(&words).refused(1, &["restore is not supported"]);
+    for verb in ["ps", "pause", "resume", "update", "events"] {
+        rig.call(&[verb, &id])
+            .refused(1, &["container does not exist"]);
+    }
+}

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Mutex;
 
 /// Two machines at once would only wait for each other.
@@ -31,9 +31,10 @@ fn programs() -> Vec<(String, PathBuf)> {
     let built = Command::new(env!("CARGO"))
         .args(["test", "--no-run", "--message-format=json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stderr(Stdio::null())
         .output()
         .unwrap();
+    let said = String::from_utf8_lossy(&built.stderr);
+    assert!(built.status.success(), "the tests don't build: {said}");
     String::from_utf8_lossy(&built.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
