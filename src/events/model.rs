@@ -172,7 +172,8 @@ pub enum What {
         #[serde(default, skip_serializing_if = "is_zero")]
         untold: u64,
     },
-    /// Accesses that landlock refused, where the kernel tells (Linux 6.15).
+    /// Accesses that landlock refused. The launcher sends none: the kernel writes them into the host's audit records alone
+    /// (Linux 6.15, where audit is enabled), for whoever reads those, an auditd or a collector, to put into this form.
     DeniedAccess {
         /// The rights that were missing, as the kernel names them.
         blockers: Vec<String>,
