@@ -4,6 +4,7 @@
 //! gets everything, but one with `fallback = true` only while those before it, up to the last without, can't be reached.
 
 use super::document::{Diagnostic, Document};
+use super::fingerprint::Fingerprint;
 use super::grant::{Copying, MonitorDeath, Sync, WhenFull};
 use super::quantity::Amount;
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,10 @@ pub struct Target {
     /// TLS: file with our key, which only its owner may read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// TLS: the collector's certificate must be one of these, "sha-256:AB:CD:…" (RFC 5425, 4.2.2); without `ca` that is
+    /// enough, whatever else it says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fingerprints: Vec<Fingerprint>,
     /// TLS: the name that the collector's certificate must bear, if not the address's host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
@@ -161,6 +166,7 @@ impl Target {
             ca: None,
             certificate: None,
             key: None,
+            fingerprints: Vec::new(),
             server_name: None,
             events: None,
             lossy: false,
@@ -282,6 +288,9 @@ impl Target {
             if self.server_name.is_some() {
                 fault("server_name", "only tls has certificates");
             }
+            if !self.fingerprints.is_empty() {
+                fault("fingerprints", "only tls has certificates");
+            }
             return;
         }
         for (key, file) in set {
@@ -289,10 +298,10 @@ impl Target {
                 fault(key, "not an absolute path");
             }
         }
-        if self.ca.is_none() {
+        if self.ca.is_none() && self.fingerprints.is_empty() {
             fault(
                 "protocol",
-                "ca is missing: tls trusts only the certificates that are named here",
+                "ca is missing: tls trusts only the certificates that are named here, or in fingerprints",
             );
         }
         if self.certificate.is_some() != self.key.is_some() {
@@ -384,117 +393,4 @@ pub fn chains(targets: &[Target]) -> Vec<&[Target]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::policy::{Policy, Source};
-
-    fn told(targets: &str) -> Vec<String> {
-        let source = Source {
-            name: "p".into(),
-            text: format!("version = 1\n{targets}"),
-        };
-        match Policy::layered(Some(&source), &[]) {
-            Ok(_) => Vec::new(),
-            Err(problems) => problems.iter().map(ToString::to_string).collect(),
-        }
-    }
-
-    #[test]
-    fn right_targets_load_and_make_chains() {
-        let text = "version = 1\n[logs]\nspool = \"/s\"\n\
-            [[logs.target]]\nname = \"a\"\nprotocol = \"syslog\"\naddress = \"siem.test:6514\"\nca = \"/ca\"\n\
-            certificate = \"/c\"\nkey = \"/k\"\nevents = \"ocsf\"\nmax_message = \"64KiB\"\n\
-            [[logs.target]]\nname = \"b\"\nprotocol = \"relp\"\ntransport = \"tcp\"\naddress = \"[::1]:20514\"\nfallback = true\n\
-            [[logs.target]]\nname = \"c\"\nprotocol = \"cri\"\npath = \"/var/log/c\"\nkeep = 2\n";
-        let source = Source {
-            name: "p".into(),
-            text: text.into(),
-        };
-        let policy = Policy::layered(Some(&source), &[]).unwrap();
-        let targets = &policy.ceilings.logs.target;
-        let sizes: Vec<usize> = chains(targets).iter().map(|c| c.len()).collect();
-        assert_eq!(sizes, [2, 1]);
-        assert_eq!(targets[0].pinned(), Some("siem.test"));
-        assert_eq!(targets[1].host_and_port(), Some(("::1", 20514)));
-        assert_eq!(targets[0].carrier(), Some(Transport::Tls));
-    }
-
-    #[test]
-    fn each_fault_is_told_with_its_place() {
-        let cases = [
-            (
-                "protocol = \"syslog\"\naddress = \"h:1\"",
-                "p:4:",
-                "ca is missing",
-            ),
-            (
-                "protocol = \"syslog\"\ntransport = \"tcp\"\naddress = \"h:1\"",
-                "p:4:",
-                "lossy = true",
-            ),
-            (
-                "protocol = \"relp\"\ntransport = \"udp\"\naddress = \"h:1\"",
-                "p:5:",
-                "only syslog",
-            ),
-            (
-                "protocol = \"relp\"\ntransport = \"tcp\"\naddress = \"h:0\"",
-                "p:6:",
-                "HOST:PORT",
-            ),
-            (
-                "protocol = \"relp\"\ntransport = \"tcp\"\naddress = \"a b:1\"",
-                "p:6:",
-                "HOST:PORT",
-            ),
-            (
-                "protocol = \"relp\"\ntransport = \"tcp\"\nca = \"/x\"\naddress = \"h:1\"",
-                "p:6:",
-                "only tls",
-            ),
-            (
-                "protocol = \"relp\"\nca = \"x\"\naddress = \"h:1\"",
-                "p:5:",
-                "absolute",
-            ),
-            (
-                "protocol = \"relp\"\nca = \"/x\"\nkey = \"/x\"\naddress = \"h:1\"",
-                "p:6:",
-                "belong together",
-            ),
-            ("protocol = \"cri\"", "p:4:", "path is missing"),
-            (
-                "protocol = \"journald\"\naddress = \"h:1\"",
-                "p:5:",
-                "on this host",
-            ),
-            (
-                "protocol = \"journald\"\nfallback = true",
-                "p:5:",
-                "stand in for",
-            ),
-            ("protocol = \"journald\"\nkeep = 2", "p:5:", "only files"),
-            ("protocol = \"gelf\"", "p:4:", "unknown variant"),
-            (
-                "protocol = \"journald\"\nretries = 2",
-                "p:5:",
-                "unknown field",
-            ),
-            (
-                "protocol = \"otlp\"\nca = \"/x\"\naddress = \"h:1\"\npath = \"/a b\"",
-                "p:7:",
-                "no URL",
-            ),
-        ];
-        for (lines, place, words) in cases {
-            let all = told(&format!("[[logs.target]]\nname = \"t\"\n{lines}\n"));
-            let found = all
-                .iter()
-                .any(|l| l.starts_with(place) && l.contains(words));
-            assert!(found, "{lines}: {all:#?}");
-        }
-        let twice = "[[logs.target]]\nname = \"t\"\nprotocol = \"journald\"\n".repeat(2);
-        let told = told(&twice);
-        assert!(told.iter().any(|l| l.starts_with("p:6:")), "{told:?}");
-    }
-}
+mod tests;

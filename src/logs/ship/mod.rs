@@ -22,6 +22,7 @@ pub mod journald;
 pub mod message;
 pub mod msgpack;
 pub mod otlp;
+mod pin;
 pub mod protobuf;
 pub mod relp;
 mod resolve;

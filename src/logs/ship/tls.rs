@@ -3,8 +3,11 @@
 //! Keys come as open files, so that whoever jails the shipper needs to leave no path to them. What is read is dropped
 //! with the connection. Crypto is aws-lc-rs.
 
+use super::pin::Pinned;
 use super::trouble::{Cause, Trouble};
-use crate::policy::Target;
+use crate::policy::{Fingerprint, Target, Transport};
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{
@@ -21,27 +24,32 @@ const MOST: u64 = 1 << 20;
 /// The open files of a TLS target.
 #[derive(Debug)]
 pub struct Credentials {
-    ca: File,
+    ca: Option<File>,
+    fingerprints: Vec<Fingerprint>,
     own: Option<(File, File)>,
 }
 
 impl Credentials {
     /// Opens what the target names; none if it isn't TLS. A key that others may read is refused.
     pub fn open(target: &Target) -> Result<Option<Self>, Trouble> {
-        let Some(ca) = &target.ca else {
+        if target.carrier() != Some(Transport::Tls) {
             return Ok(None);
-        };
+        }
         let own = match (&target.certificate, &target.key) {
             (Some(certificate), Some(key)) => Some((open(certificate)?, open_key(key)?)),
             _ => None,
         };
-        Ok(Some(Self { ca: open(ca)?, own }))
+        Ok(Some(Self {
+            ca: target.ca.as_deref().map(open).transpose()?,
+            fingerprints: target.fingerprints.clone(),
+            own,
+        }))
     }
 
     /// The open files.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let own = self.own.iter().flat_map(|(c, k)| [c.as_fd(), k.as_fd()]);
-        std::iter::once(self.ca.as_fd()).chain(own)
+        self.ca.iter().map(AsFd::as_fd).chain(own)
     }
 
     /// The beginning of a connection to the one who bears this name.
@@ -54,18 +62,44 @@ impl Credentials {
             .map_err(|error| Trouble::local("begin TLS", error))
     }
 
-    /// Made anew for each connection: files may have been written again, and no key is kept in memory meanwhile.
-    fn config(&self) -> Result<ClientConfig, Trouble> {
+    /// What judges the collector's chain, where there is a CA.
+    fn chain(
+        &self,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Option<Arc<WebPkiServerVerifier>>, Trouble> {
+        let Some(ca) = &self.ca else {
+            return Ok(None);
+        };
         let mut roots = RootCertStore::empty();
-        for certificate in certificates(&self.ca, "ca")? {
+        for certificate in certificates(ca, "ca")? {
             let added = roots.add(certificate);
             added.map_err(|error| Trouble::local("use the file of `ca`", error))?;
         }
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+        let verifier = verifier.build();
+        verifier
+            .map(Some)
+            .map_err(|error| Trouble::local("use the file of `ca`", error))
+    }
+
+    /// Made anew for each connection: files may have been written again, and no key is kept in memory meanwhile.
+    fn config(&self) -> Result<ClientConfig, Trouble> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
+        let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(|error| Trouble::local("begin TLS", error))?
-            .with_root_certificates(roots);
+            .map_err(|error| Trouble::local("begin TLS", error))?;
+        let chain = self.chain(&provider)?;
+        let builder = match (chain, self.fingerprints.is_empty()) {
+            (Some(chain), true) => builder.with_webpki_verifier(chain),
+            (chain, _) => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Pinned {
+                    chain,
+                    fingerprints: self.fingerprints.clone(),
+                    algorithms: provider.signature_verification_algorithms,
+                })),
+        };
         let mut config = match &self.own {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
@@ -154,6 +188,10 @@ pub(super) fn trouble(error: &Error) -> Trouble {
                     "the collector's certificate bears another name than the one wanted (`server_name`)",
                 )
             }
+            CertificateError::Other(why) => certificate(&format!(
+                "the collector's certificate is refused: {}",
+                why.0
+            )),
             other => certificate(&format!("the collector's certificate is refused ({other})")),
         },
         Error::AlertReceived(alert) => {
