@@ -249,8 +249,14 @@ impl Monitor {
                 fds.insert(name, file);
             }
         }
-        send(&self.socket, Order::Launched(pid), &fds)
-            .map_err(at("hand the container over to the monitor (sendmsg)"))
+        match send(&self.socket, Order::Launched(pid), &fds) {
+            // It has ended; why is what it said last.
+            Err(Errno::EPIPE) => Err(self
+                .ready()
+                .err()
+                .unwrap_or(MonitorError::Gone("has ended"))),
+            sent => sent.map_err(at("hand the container over to the monitor (sendmsg)")),
+        }
     }
 
     /// Waits until the program may run.
@@ -304,7 +310,13 @@ impl Monitor {
                 Err(errno) => return Err(MonitorError::sys("wait for the monitor (poll)", errno)),
             }
         }
-        match receive(&self.socket, &mut Descriptors::default()) {
+        let hear = || receive(&self.socket, &mut Descriptors::default());
+        let heard = match hear() {
+            // It has ended before it had heard everything: what it said stands behind that.
+            Err(Errno::ECONNRESET) => hear(),
+            heard => heard,
+        };
+        match heard {
             Ok(Some(word)) => Ok(word),
             Ok(None) => Err(MonitorError::Gone("has ended")),
             Err(errno) => Err(MonitorError::sys("hear from the monitor (recvmsg)", errno)),

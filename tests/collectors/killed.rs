@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Lines a second of the service.
-const A_SECOND: u64 = 20_000;
+const A_SECOND: u64 = 10_000;
 
 static OVER: AtomicBool = AtomicBool::new(false);
 
