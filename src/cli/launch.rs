@@ -207,9 +207,11 @@ pub(super) fn run(
     context.resolver = request.openings.resolver.clone();
     context.links = ports::folder::beside(store(global).root());
     context.stop_timeout = args.stop_timeout;
+    context.say = report::say;
     report::warnings(&planned.plan);
     let held = Held::open(&planned.plan.openings).map_err(Failure::from_error)?;
-    held.reachable().iter().for_each(|line| report::say(line));
+    let reachable = planned.plan.openings.reachable(held.published());
+    reachable.iter().for_each(|line| report::say(line));
     context.held.replace(held);
     let ended = container::run(&planned.plan, &context, &store(global), janitor);
     context.warnings.take().iter().for_each(|w| sink.warn(w));
@@ -257,6 +259,7 @@ pub(super) fn context<'a>(
             .collect(),
         requested: planned.requested.clone(),
         stop_timeout: StopTimeout::default(),
+        say: |_| {},
         warnings: Default::default(),
         held: Default::default(),
         keeper: Default::default(),

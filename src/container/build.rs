@@ -48,6 +48,8 @@ pub struct Context<'a> {
     pub stop_timeout: StopTimeout,
     /// Where the launch tells what happens.
     pub events: Sender,
+    /// Says where it can be reached, as soon as that is known.
+    pub say: fn(&str),
     /// What went wrong without ending the launch; told when it is over.
     pub warnings: RefCell<Vec<String>>,
     /// The host's sockets, until the forwarders have them.

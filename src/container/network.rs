@@ -31,6 +31,8 @@ pub struct Attached {
     /// The first process, and when it started: nobody else's namespace is meant.
     pid: i32,
     started: u64,
+    /// Ports that its plugins map.
+    mappings: Vec<Value>,
     /// The last answer.
     result: Option<Value>,
 }
@@ -72,6 +74,7 @@ pub(super) fn attach(
         network: network.clone(),
         pid,
         started: start_time(pid).unwrap_or(0),
+        mappings: cni::mappings(&plan.openings),
         result: None,
     };
     let before = interfaces(pid).map_err(named)?;
@@ -99,7 +102,17 @@ pub(super) fn attach(
             .map_err(|e| named(format!("can't write the name servers to {file}: {e}")))?;
     }
     let after = interfaces(pid).map_err(named)?;
-    Ok(strange(before, &made, after))
+    let strange = strange(before, &made, after);
+    if strange.is_none() {
+        let addresses: Vec<String> = made.addresses.iter().map(ToString::to_string).collect();
+        (context.say)(&format!(
+            "{} is {} on the network {}",
+            plan.name,
+            addresses.join(" "),
+            network.name
+        ));
+    }
+    Ok(strange)
 }
 
 /// Exactly what was there and what the answer names.
@@ -130,7 +143,7 @@ impl Attached {
     fn add(&mut self, inside: &str) -> Result<(), String> {
         for at in 0..self.network.plugins.len() {
             let plugin = &self.network.plugins[at];
-            let input = cni::input(&self.network, at, self.result.as_ref());
+            let input = cni::input(&self.network, at, self.result.as_ref(), &self.mappings);
             let text = self.ask("ADD", plugin, &input, inside)?;
             let answer = cni::answer(&text);
             self.result = Some(answer.map_err(|why| format!("the plugin {} {why}", plugin.kind))?);
@@ -153,7 +166,7 @@ impl Attached {
         }
         let mut first = Ok(());
         for at in all {
-            let input = cni::input(&self.network, at, self.result.as_ref());
+            let input = cni::input(&self.network, at, self.result.as_ref(), &self.mappings);
             let done = self.ask(verb, &self.network.plugins[at], &input, inside);
             first = first.and(done.map(drop));
         }

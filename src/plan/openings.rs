@@ -64,6 +64,8 @@ pub enum DataPath {
     Native,
     /// Through the forwarder.
     Forwarded,
+    /// As the plugins of the site's network map it.
+    Network,
 }
 
 /// Who may come in, and how often.
@@ -90,6 +92,13 @@ impl OpeningsPlan {
             }
     }
 
+    /// Where the service can be reached, a line each: by the sockets that are held, and by the network.
+    pub fn reachable<'a>(&'a self, held: impl Iterator<Item = &'a Published>) -> Vec<String> {
+        let mapped = self.published.iter();
+        let mapped = mapped.filter(|p| p.path == DataPath::Network);
+        held.chain(mapped).map(Published::words).collect()
+    }
+
     /// Whether sockets of the host's stand inside.
     pub fn host_sockets(&self) -> bool {
         let native = |p: &Published| p.path == DataPath::Native;
@@ -111,7 +120,10 @@ pub(super) fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Openin
         safe.as_ref().map_err(|why| refused("--listen", why))?;
     }
     let shared = shows_folders(grant, survey);
-    let path = data_path(asked, &safe, shared)?;
+    let path = match network.as_ref().is_some_and(Network::maps_ports) {
+        true if asked.mode == Mode::Auto && !through_us(asked) => DataPath::Network,
+        _ => data_path(asked, &safe, shared)?,
+    };
     let inside = path == DataPath::Native && !asked.publish.is_empty() || !asked.listen.is_empty();
     Ok(OpeningsPlan {
         published: asked
@@ -203,16 +215,21 @@ fn shows_folders(grant: &Grant, survey: &Survey) -> bool {
     })
 }
 
+/// Whether something is asked for that only the forwarder does.
+fn through_us(asked: &Openings) -> bool {
+    !asked.from.is_empty()
+        || asked.connections.is_some()
+        || asked.rate.is_some()
+        || asked.proxy.is_some()
+        || !asked.peers.is_empty()
+}
+
 fn data_path(
     asked: &Openings,
     safe: &Result<(), String>,
     shared: bool,
 ) -> Result<DataPath, PlanError> {
-    let through_us = !asked.from.is_empty()
-        || asked.connections.is_some()
-        || asked.rate.is_some()
-        || asked.proxy.is_some()
-        || !asked.peers.is_empty();
+    let through_us = through_us(asked);
     match (asked.mode, safe) {
         (Mode::Native, Err(why)) => Err(refused("--publish-mode", why)),
         (Mode::Native, Ok(())) => Ok(DataPath::Native),
@@ -225,8 +242,8 @@ fn data_path(
 /// One socket for an address, two where none was named.
 fn sockets(asked: &Publish, path: DataPath) -> Vec<Published> {
     let path = match asked.protocol {
-        Protocol::Tcp => path,
-        Protocol::Udp => DataPath::Forwarded,
+        Protocol::Udp if path == DataPath::Native => DataPath::Forwarded,
+        _ => path,
     };
     let one = |address: IpAddr, optional| Published {
         at: SocketAddr::new(address, asked.host),
@@ -237,6 +254,8 @@ fn sockets(asked: &Publish, path: DataPath) -> Vec<Published> {
     };
     match asked.address {
         Some(address) => vec![one(address, false)],
+        // One mapping is for both families.
+        None if path == DataPath::Network => vec![one(Ipv4Addr::UNSPECIFIED.into(), false)],
         None => vec![
             one(Ipv4Addr::UNSPECIFIED.into(), false),
             one(Ipv6Addr::UNSPECIFIED.into(), true),
@@ -265,8 +284,13 @@ impl Published {
     /// "TCP 0.0.0.0:8080 to 80 inside, forwarded".
     pub fn words(&self) -> String {
         let path = match self.path {
+            // One for IPv4 alone leaves this port refused, and nobody is told by the service.
+            DataPath::Native if self.at.is_ipv6() => {
+                "by the service's own socket, if it has one for IPv6"
+            }
             DataPath::Native => "by the service's own socket",
             DataPath::Forwarded => "forwarded",
+            DataPath::Network => "by the plugins of the network",
         };
         let protocol = self.protocol.to_string().to_uppercase();
         format!("{protocol} {} to {} inside, {path}", self.at, self.inside)

@@ -3,6 +3,7 @@
 //! Answers come from programs of the site's, which may be wrong: everything is bounded, and nothing is taken on trust.
 //! Called by `container::network`, which runs the plugins.
 
+use crate::plan::openings::{DataPath, OpeningsPlan};
 use crate::survey::network::{IFNAME, Network};
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -24,13 +25,35 @@ pub struct Attachment {
     pub resolver: String,
 }
 
+/// The published ports that are the network's to map, as a plugin reads them.
+pub fn mappings(plan: &OpeningsPlan) -> Vec<Value> {
+    let all = plan.published.iter();
+    let all = all.filter(|p| p.path == DataPath::Network);
+    let one = |p: &crate::plan::openings::Published| {
+        let mut mapping = json!({
+            "hostPort": p.at.port(),
+            "containerPort": p.inside,
+            "protocol": p.protocol.to_string(),
+        });
+        if !p.at.ip().is_unspecified() {
+            mapping["hostIP"] = json!(p.at.ip().to_string());
+        }
+        mapping
+    };
+    all.map(one).collect()
+}
+
 /// What the plugin at that place of the list reads.
-pub fn input(network: &Network, at: usize, before: Option<&Value>) -> Vec<u8> {
+pub fn input(network: &Network, at: usize, before: Option<&Value>, mappings: &[Value]) -> Vec<u8> {
     let mut config = network.plugins[at].config.clone();
     config.insert("name".into(), json!(network.name));
     config.insert("cniVersion".into(), json!(network.version));
     // Nobody has declared anything for it: it would be the list's own words in the place of ours.
     config.remove("runtimeConfig");
+    if network.plugins[at].maps_ports() && !mappings.is_empty() {
+        let mappings = json!({ "portMappings": mappings });
+        config.insert("runtimeConfig".into(), mappings);
+    }
     if let Some(before) = before {
         config.insert("prevResult".into(), before.clone());
     }

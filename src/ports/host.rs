@@ -27,7 +27,8 @@ impl Held {
     /// Makes them all, or says which one can't be had.
     pub fn open(plan: &OpeningsPlan) -> Result<Self, PortsError> {
         let mut held = Self::default();
-        for published in &plan.published {
+        let ours = |p: &&Published| p.path != DataPath::Network;
+        for published in plan.published.iter().filter(ours) {
             match publish(published) {
                 Ok(socket) => held.published.push((published.clone(), socket)),
                 Err(PortsError::Host {
@@ -43,9 +44,9 @@ impl Held {
         Ok(held)
     }
 
-    /// Where the service can be reached, a line each.
-    pub fn reachable(&self) -> Vec<String> {
-        self.published.iter().map(|(p, _)| p.words()).collect()
+    /// What is published by these sockets.
+    pub fn published(&self) -> impl Iterator<Item = &Published> {
+        self.published.iter().map(|(p, _)| p)
     }
 
     /// Puts the listening sockets at descriptors 3 and up.

@@ -47,7 +47,24 @@ pub struct Plugin {
     pub config: Map<String, Value>,
 }
 
+/// What a runtime hands to plugins that map ports (CNI, CONVENTIONS.md).
+const PORT_MAPPINGS: &str = "portMappings";
+
+impl Plugin {
+    /// Whether it maps ports of the host, as its list says.
+    pub fn maps_ports(&self) -> bool {
+        let capabilities = self.config.get("capabilities");
+        let wants = capabilities.and_then(|c| c.get(PORT_MAPPINGS));
+        wants.and_then(Value::as_bool) == Some(true)
+    }
+}
+
 impl Network {
+    /// Whether one of its plugins maps ports of the host.
+    pub fn maps_ports(&self) -> bool {
+        self.plugins.iter().any(Plugin::maps_ports)
+    }
+
     /// The plugins' names.
     pub fn kinds(&self) -> String {
         let kinds: Vec<&str> = self.plugins.iter().map(|p| p.kind.as_str()).collect();

@@ -111,6 +111,7 @@ impl Parts {
             events: cofferdam::events::Sender::nowhere(cofferdam::events::About::launch_of(
                 "audit",
             )),
+            say: |_| {},
             warnings: Default::default(),
             held: Default::default(),
             keeper: Default::default(),

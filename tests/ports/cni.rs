@@ -126,6 +126,8 @@ fn a_bridge_leads_to_the_service_and_is_taken_back() {
     assert!(said.contains("nameserver 10.77.0.1"), "{said}");
     assert!(said.contains("write E"), "{said}");
     let at = format!("{}:80", leases()[0]);
+    let told = format!("{name} is {} on the network site", leases()[0]);
+    running.wait_until_said(&told);
     assert_eq!(ask(&at, "echo\nx"), "x");
     assert!(ask(&at, "who").starts_with("10.77.0.1:"));
     assert_eq!(noted(), ["ADD eth0 inside", "CHECK eth0 inside"]);
@@ -134,6 +136,56 @@ fn a_bridge_leads_to_the_service_and_is_taken_back() {
     running.child.wait().unwrap();
     nothing_left(&rig, &name);
     assert_eq!(noted().last().unwrap(), "DEL eth0 inside");
+}
+
+/// The capability `portMappings`: a published port is the network's to map, and given back with it.
+#[test]
+fn a_plugin_that_maps_ports_is_told_which() {
+    need!(Root, Landlock);
+    let rig = Rig::new();
+    if !site(&rig, &[BRIDGE]) {
+        return;
+    }
+    let mapping = r#"{"type": "portmap", "capabilities": {"portMappings": true}, "snat": true}"#;
+    // What it reads, as it reads it; another one of the list is told nothing.
+    let mapped = script(
+        "mapped",
+        "python3 -c 'import json, sys; s = json.load(sys.stdin)\n\
+         print(json.dumps(s.get(\"runtimeConfig\")), file=open(\"/opt/mapped\", \"a\"))\n\
+         print(json.dumps(s.get(\"prevResult\")))'",
+    );
+    let mapped = mapped.replace('}', r#", "capabilities": {"portMappings": true}}"#);
+    list(&[BRIDGE, mapping, &mapped]);
+    // The CHECK of portmap 1.1 wants rules for IPv6 where there is an ip6tables, also of a container without IPv6.
+    let file = "/etc/cni/net.d/10-site.conflist";
+    let text = std::fs::read_to_string(file).unwrap();
+    let text = text.replacen('{', "{\"disableCheck\": true, ", 1);
+    std::fs::write(file, text).unwrap();
+    let name = unique("net");
+    let flags = ["--network", "cni:site", "-p", "8080:80"];
+    let command = rig.run_command(&name, &flags, &["resolver", "0.0.0.0:80"]);
+    let mut running = Running::named(name.clone(), command).ready("ready");
+    let said = running.said.join("\n");
+    let line = "TCP 0.0.0.0:8080 to 80 inside, by the plugins of the network";
+    assert!(said.contains(line), "{said}");
+    // The bridge's own address is one of the host's.
+    assert_eq!(ask("10.77.0.1:8080", "echo\nx"), "x");
+    let rules = || {
+        let all = std::process::Command::new("iptables-save")
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&all.stdout).contains("8080")
+    };
+    let read = std::fs::read_to_string("/opt/mapped").unwrap();
+    let expected =
+        r#"{"portMappings": [{"containerPort": 80, "hostPort": 8080, "protocol": "tcp"}]}"#;
+    assert_eq!(read.lines().next(), Some(expected));
+    assert!(rules());
+    let launcher = nix::unistd::Pid::from_raw(running.child.id() as i32);
+    nix::sys::signal::kill(launcher, nix::sys::signal::Signal::SIGTERM).unwrap();
+    running.child.wait().unwrap();
+    nothing_left(&rig, &name);
+    assert!(!rules());
 }
 
 #[test]

@@ -96,6 +96,14 @@ impl Running {
         }
     }
 
+    /// Waits for a line that has this in it, if it was not said before.
+    #[track_caller]
+    pub fn wait_until_said(&mut self, word: &str) {
+        if !self.said.iter().any(|line| line.contains(word)) {
+            self.wait_for(word);
+        }
+    }
+
     /// What it has said by now, if that is a line with this in it.
     pub fn heard(&mut self, word: &str) -> Option<String> {
         while let Ok(line) = self.lines.try_recv() {

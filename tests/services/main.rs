@@ -17,6 +17,7 @@ mod nginx;
 mod node;
 mod own;
 mod postgres;
+mod published;
 mod python;
 mod redis;
 mod shell;

@@ -4,7 +4,7 @@ use crate::roots::packages;
 use crate::service::Launch;
 use nix::sys::signal::Signal;
 
-const CONFIG: &str = "
+pub const CONFIG: &str = "
 master_process off; daemon off; pid /tmp/nginx.pid; error_log stderr notice;
 events { worker_connections 512; }
 http {

@@ -4,7 +4,7 @@ use crate::roots::packages;
 use crate::service::Launch;
 use nix::sys::signal::Signal;
 
-const SERVER: &str = r#"
+pub const SERVER: &str = r#"
 const { Worker } = require('worker_threads');
 const http = require('http'), fs = require('fs'), child = require('child_process');
 const source = `const { parentPort: p, threadId } = require('worker_threads');
@@ -26,7 +26,7 @@ http.createServer((request, response) => {
 }).listen(8080, '127.0.0.1');
 "#;
 
-const JIT: (&str, &str) = ("SS-011/8.4.8", "{ jit = true }");
+pub const JIT: (&str, &str) = ("SS-011/8.4.8", "{ jit = true }");
 
 #[test]
 fn worker_threads_with_the_jit_exception() {

@@ -10,9 +10,9 @@ use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
-const BIN: &str = "/usr/lib/postgresql/15/bin";
-const WORKERS: (&str, &str) = ("SS-011/8.5.2", "{ template = \"workers\" }");
-const SETSID: (&str, &str) = ("SS-011/8.5.1", "{ seccomp_groups = [\"setsid\"] }");
+pub const BIN: &str = "/usr/lib/postgresql/15/bin";
+pub const WORKERS: (&str, &str) = ("SS-011/8.5.2", "{ template = \"workers\" }");
+pub const SETSID: (&str, &str) = ("SS-011/8.5.1", "{ seccomp_groups = [\"setsid\"] }");
 
 /// As much of the protocol (version 3) as a query without parameters takes.
 struct Session(TcpStream);
@@ -62,7 +62,7 @@ impl Session {
 }
 
 /// A data folder that belongs to the container's user, filled by initdb in a container of its own.
-fn data(root: &Path, store: &Rig) -> String {
+pub fn data(root: &Path, store: &Rig) -> String {
     let data = store.path("data");
     fs::create_dir(&data).unwrap();
     fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
