@@ -15,9 +15,12 @@ const EVENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/profiles/events.schem
 
 /// Whether the validators are here; says what is missing, and fails where nothing may be.
 pub fn is_there() -> bool {
-    let there = python().exists();
+    let there = Command::new(python())
+        .args(["-c", "import jsonschema, ocsf_json_schema"])
+        .output()
+        .is_ok_and(|out| out.status.success());
     if !there {
-        let why = "no validators in target/audit-tools; .ci/run installs them";
+        let why = "no jsonschema and ocsf-json-schema in target/audit-tools; .ci/run installs them";
         skip("a comparison with a schema", "audit-tools", why);
     }
     there
