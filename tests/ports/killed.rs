@@ -182,3 +182,59 @@ fn a_binder_that_is_killed_at_any_moment_hangs_no_call() {
         (said == "here").then_some(())
     });
 }
+
+/// The monitor of a container: a child of its launcher.
+fn monitor(running: &Running) -> Option<i32> {
+    let parent = format!("PPid:\t{}\n", running.child.id());
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = all.filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    pids.into_iter().find(|pid| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.starts_with("Name:\tcofferdam-mon\n") && status.contains(&parent)
+    })
+}
+
+/// With the monitor and all that carries calls out gone, native connections go on, and new ones come.
+#[test]
+fn a_monitor_that_is_killed_under_load_breaks_no_native_connection() {
+    need!(Root, Landlock);
+    alone();
+    let rig = Rig::new();
+    let file = rig.path("events");
+    let flags = ["--events", text(&file), "-p", "127.0.0.1:8080:80"];
+    let running = Running::start(&rig, &flags, &["serve", "0.0.0.0:80"]);
+    let said = running.said.join("\n");
+    assert!(said.contains("by the service's own socket"), "{said}");
+    let (to_all, turns) = (std::sync::Barrier::new(9), 2000);
+    let streams: Vec<_> = (0..8)
+        .map(|_| crate::host::connect("127.0.0.1:8080"))
+        .collect();
+    std::thread::scope(|scope| {
+        for mut stream in streams {
+            let to_all = &to_all;
+            scope.spawn(move || {
+                use std::io::{Read, Write};
+                stream.write_all(b"echo\n").unwrap();
+                for turn in 0..turns {
+                    if turn == turns / 4 {
+                        to_all.wait();
+                    }
+                    stream.write_all(b"word").unwrap();
+                    let mut back = [0; 4];
+                    stream.read_exact(&mut back).unwrap();
+                    assert_eq!(&back, b"word");
+                }
+            });
+        }
+        to_all.wait();
+        let monitor = monitor(&running).expect("a monitor");
+        for pid in running
+            .processes("cofferdam-ports")
+            .into_iter()
+            .chain([monitor])
+        {
+            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        }
+    });
+    assert_eq!(ask("127.0.0.1:8080", "echo\nx"), "x");
+}
