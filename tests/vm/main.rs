@@ -177,7 +177,7 @@ const WHOLE: [Part; 7] = [
     },
     Part {
         program: "attack",
-        arguments: "--skip race::",
+        arguments: "--skip race:: --skip a_program_that_changes_under_the_launcher",
     },
 ];
 
