@@ -22,6 +22,8 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 /// Where the caller wants to be told of the first process.
 #[derive(Clone, Copy, Debug, Default)]
@@ -163,6 +165,7 @@ pub fn start(store: &Store, id: &str) -> Result<Vec<String>, ContainerError> {
             let error = ContainerError::from(error);
             state.hooks.failed_inside(&error).into_iter().for_each(tell);
             tell(told::refused(&error));
+            await_end(&state);
             Err(error)
         }
         None => {
@@ -182,6 +185,14 @@ pub fn start(store: &Store, id: &str) -> Result<Vec<String>, ContainerError> {
                 tell,
             ))
         }
+    }
+}
+
+/// A process that could not begin is on its way out: whoever looks when `start` has failed finds it stopped.
+fn await_end(state: &State) {
+    let until = Instant::now() + Duration::from_secs(5);
+    while state.is_alive() && Instant::now() < until {
+        sleep(Duration::from_micros(500));
     }
 }
 
