@@ -87,10 +87,7 @@ pub(super) fn stop(cgroup: &Cgroup, scope: &ScopeRecord) -> Result<(), CgroupErr
     }
     if is_there(cgroup) {
         systemd.hear_of_jobs()?;
-        match systemd.stop(&scope.unit) {
-            Err(error) if !is(&error, "NoSuchUnit") => return Err(error.into()),
-            _ => {}
-        }
+        systemd.stop_if_there(&scope.unit)?;
     }
     let until = Instant::now() + MOMENT;
     while is_there(cgroup) && Instant::now() < until {
@@ -195,15 +192,27 @@ impl Systemd {
         self.result_of(&job).map(drop)
     }
 
+    fn stop_if_there(&mut self, unit: &str) -> Result<(), DbusError> {
+        match self.stop(unit) {
+            Err(error) if is(&error, "NoSuchUnit") => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Its ActiveState, a failure being forgotten first; "inactive" is also what is not there.
+    fn state_of(&mut self, unit: &str) -> Result<String, DbusError> {
+        let _ = self.call("ResetFailedUnit", vec![Value::text(unit)]);
+        match self.property(unit, "Unit", "ActiveState") {
+            Err(error) if is(&error, "NoSuchUnit") => Ok("inactive".into()),
+            other => other,
+        }
+    }
+
     /// Makes a name free that a leftover has: one that has failed is forgotten, an empty one stopped.
     fn clear(&mut self, unit: &str) -> Result<(), CgroupError> {
         let until = Instant::now() + MOMENT;
         loop {
-            let _ = self.call("ResetFailedUnit", vec![Value::text(unit)]);
-            let state = match self.property(unit, "Unit", "ActiveState") {
-                Err(error) if is(&error, "NoSuchUnit") => return Ok(()),
-                other => other?,
-            };
+            let state = self.state_of(unit)?;
             match state.as_str() {
                 // It is on its way out: systemd collects it when it comes to it.
                 "inactive" | "failed" | "deactivating" => {}
@@ -228,11 +237,7 @@ impl Systemd {
         // What was asked for last may be carried out after the first look.
         let mut looks = 0;
         while looks < 3 && Instant::now() < until {
-            let _ = self.call("ResetFailedUnit", vec![Value::text(unit)]);
-            let state = match self.property(unit, "Unit", "ActiveState") {
-                Err(error) if is(&error, "NoSuchUnit") => "inactive".into(),
-                other => other?,
-            };
+            let state = self.state_of(unit)?;
             let empty = match state.as_str() {
                 "inactive" => true,
                 "active" => match self.processes_of(unit) {
@@ -243,10 +248,7 @@ impl Systemd {
             };
             looks = if empty { looks + 1 } else { 0 };
             if looks == 2 && state == "active" {
-                match self.stop(unit) {
-                    Err(error) if !is(&error, "NoSuchUnit") => return Err(error.into()),
-                    _ => {}
-                }
+                self.stop_if_there(unit)?;
             }
             sleep(Duration::from_millis(50));
         }
