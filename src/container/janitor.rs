@@ -6,14 +6,14 @@ use super::error::{ContainerError, at, sys};
 use super::network::Attached;
 use super::store::Claim;
 use crate::cgroup::{Cgroup, CgroupRecord};
+use crate::sys::fs::dup_above;
 use crate::sys::process::{self, Side, SingleThreaded};
-use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// One thing that must not stay.
@@ -58,10 +58,10 @@ impl Janitor {
             nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC),
             "make a pipe (pipe2)",
         )?;
-        let writer = process::own(sys(
-            fcntl(&low, FcntlArg::F_DUPFD_CLOEXEC(ABOVE)),
+        let writer = sys(
+            dup_above(low.as_fd(), ABOVE),
             "number the janitor's pipe (fcntl)",
-        )?);
+        )?;
         drop(low);
         let proof = SingleThreaded::prove()
             .ok_or(ContainerError::Launch(crate::sandbox::LaunchError::Threads))?;

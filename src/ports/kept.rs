@@ -16,6 +16,7 @@ use crate::events::watch::Notebook;
 use crate::plan::openings::{DataPath, OpeningsPlan, Published};
 use crate::request::openings::Protocol;
 use crate::seccomp::Program;
+use crate::sys::fs::dup_above;
 use crate::sys::process::{self, SingleThreaded};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -316,12 +317,11 @@ fn is_forwarded((published, _): &(Published, OwnedFd)) -> bool {
 }
 
 /// Above what programs use, as far as the usual limit goes.
-const HIGH: i32 = 900;
+pub(super) const HIGH: i32 = 900;
 
 /// A copy out of the way of numbers that programs have: the binder may need the very same one for a moment.
 fn high(fd: &OwnedFd) -> Result<OwnedFd, Errno> {
-    let number = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(HIGH))?;
-    Ok(process::own(number))
+    dup_above(fd.as_fd(), HIGH)
 }
 
 fn copy(fd: &OwnedFd) -> Result<OwnedFd, Errno> {

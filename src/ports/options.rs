@@ -1,5 +1,7 @@
 //! What a program had set on a socket before it was bound, and where it was watched: taken over by the one in its place.
 
+use super::kept::HIGH;
+use crate::sys::fs::dup_above;
 use crate::sys::net;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -135,14 +137,10 @@ pub(super) fn add(
     watched: &Watched,
 ) -> Result<(), Errno> {
     // Out of the way: its own number may be the very one.
-    let away = fcntl(&epoll, FcntlArg::F_DUPFD_CLOEXEC(900))?;
+    let away = dup_above(epoll.as_fd(), HIGH)?;
     drop(epoll);
-    let epoll = crate::sys::process::own(away);
-    let taken = fcntl(
-        std::os::fd::AsFd::as_fd(socket),
-        FcntlArg::F_DUPFD_CLOEXEC(number),
-    )?;
-    let copy = crate::sys::process::own(taken);
+    let epoll = away;
+    let copy = dup_above(socket.as_fd(), number)?;
     if copy.as_raw_fd() != number {
         return Err(Errno::EBUSY);
     }

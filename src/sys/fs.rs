@@ -2,6 +2,7 @@
 
 use super::check;
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -123,6 +124,12 @@ pub fn survive_exec(fd: i32) -> Result<(), Errno> {
 pub fn dup_to(fd: BorrowedFd<'_>, to: i32) -> Result<(), Errno> {
     // SAFETY: `to` is chosen by the plan above every descriptor that anything owns, or is one of 0, 1, 2.
     check(unsafe { libc::dup3(fd.as_raw_fd(), to, libc::O_CLOEXEC) as libc::c_long }).map(drop)
+}
+
+/// Duplicates `fd` to the lowest free number from `least` on, close-on-exec.
+pub fn dup_above(fd: BorrowedFd<'_>, least: i32) -> Result<OwnedFd, Errno> {
+    let number = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(least))?;
+    Ok(super::process::own(number))
 }
 
 /// Duplicates `fd` to 0, 1 or 2, open across exec.

@@ -104,11 +104,20 @@ pub fn receive_into(
 
 /// Answers that the call failed with `errno`; 0: that it did nothing, well. ENOENT: nobody waits any more.
 pub fn refuse(listener: BorrowedFd<'_>, id: u64, errno: u16) -> Result<(), Errno> {
+    answer(listener, id, -i32::from(errno), 0)
+}
+
+pub(super) fn answer(
+    listener: BorrowedFd<'_>,
+    id: u64,
+    error: i32,
+    flags: u32,
+) -> Result<(), Errno> {
     let response = Response {
         id,
         value: 0,
-        error: -i32::from(errno),
-        flags: 0,
+        error,
+        flags,
     };
     // SAFETY: the request's size is that of the structure, which the kernel only reads.
     check(unsafe { libc::ioctl(listener.as_raw_fd(), SEND, &raw const response) }.into()).map(drop)

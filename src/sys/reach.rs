@@ -7,8 +7,7 @@ use super::check;
 use nix::errno::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-/// SECCOMP_IOCTL_NOTIF_SEND, _ID_VALID and _ADDFD (linux/seccomp.h).
-const SEND: libc::c_ulong = 0xc018_2101;
+/// SECCOMP_IOCTL_NOTIF_ID_VALID and _ADDFD (linux/seccomp.h).
 const ID_VALID: libc::c_ulong = 0x4008_2102;
 const ADD_FD: libc::c_ulong = 0x4018_2103;
 const CONTINUE: u32 = 1;
@@ -81,23 +80,8 @@ pub fn replace(
     check(unsafe { libc::ioctl(listener.as_raw_fd(), ADD_FD, &raw const all) }.into()).map(drop)
 }
 
-#[repr(C)]
-struct Response {
-    id: u64,
-    value: i64,
-    error: i32,
-    flags: u32,
-}
-
 /// Lets the kernel carry the call out as the process made it. What was looked at before may have changed by then: only
 /// for calls that can do no harm whatever their arguments are.
 pub fn carry_on(listener: BorrowedFd<'_>, id: u64) -> Result<(), Errno> {
-    let response = Response {
-        id,
-        value: 0,
-        error: 0,
-        flags: CONTINUE,
-    };
-    // SAFETY: the request's size is that of the structure, which the kernel only reads.
-    check(unsafe { libc::ioctl(listener.as_raw_fd(), SEND, &raw const response) }.into()).map(drop)
+    super::notify::answer(listener, id, 0, CONTINUE)
 }
