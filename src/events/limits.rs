@@ -173,13 +173,8 @@ impl Count {
 fn run(worker: &mut Worker) -> Result<(), String> {
     let container = worker.fds.must("container")?;
     let mut counts = counts(worker);
-    let mut events = Sender::nowhere(About::from(&worker.origin));
-    if let Some(fd) = worker.fds.take("tell-events") {
-        events = events.and_socket(fd);
-    }
-    if let Some(fd) = worker.fds.take("lines") {
-        events = events.and_lines(fd.into());
-    }
+    let (socket, lines) = (worker.fds.take("tell-events"), worker.fds.take("lines"));
+    let events = Sender::by(About::from(&worker.origin), socket, lines);
     worker.tell.say(&Said::Ready);
     while !counts.is_empty() {
         let now = Instant::now();

@@ -5,15 +5,15 @@
 use super::line::MOST;
 use super::model::{About, Event, What};
 use crate::controls::ControlId;
+use crate::sys::fs::dup_above;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, recv, send, setsockopt, socketpair, sockopt,
 };
 use std::cell::Cell;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Tells events about one launch.
 #[derive(Debug)]
@@ -71,6 +71,16 @@ impl Sender {
         Self::nowhere(about).and_socket(to)
     }
 
+    /// By those of the ways of a monitor's descriptors (`tell-events`, `lines`) that there are.
+    pub fn by(about: About, socket: Option<OwnedFd>, lines: Option<OwnedFd>) -> Self {
+        let socket = socket.map(Way::Socket);
+        let lines = lines.map(|to| Way::Lines(to.into()));
+        Self {
+            ways: socket.into_iter().chain(lines).collect(),
+            ..Self::nowhere(about)
+        }
+    }
+
     /// Also to the capture worker.
     #[must_use]
     pub fn and_socket(mut self, to: OwnedFd) -> Self {
@@ -92,10 +102,7 @@ impl Sender {
 
     /// The same, its descriptors from this number on.
     pub fn from_number(&self, least: i32) -> Self {
-        let copy = |fd: BorrowedFd<'_>| {
-            let number = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(least)).ok()?;
-            Some(crate::sys::process::own(number))
-        };
+        let copy = |fd| dup_above(fd, least).ok();
         let ways = self.ways.iter().filter_map(|way| {
             Some(match way {
                 Way::Socket(to) => Way::Socket(copy(to.as_fd())?),

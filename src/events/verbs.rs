@@ -120,13 +120,8 @@ pub fn hold(folder: &Path, id: &str, what: What) -> Held {
 
 fn run(worker: &mut Worker) -> Result<(), String> {
     let verbs = worker.fds.must("verbs")?;
-    let mut events = Sender::nowhere(About::from(&worker.origin));
-    if let Some(fd) = worker.fds.take("tell-events") {
-        events = events.and_socket(fd);
-    }
-    if let Some(fd) = worker.fds.take("lines") {
-        events = events.and_lines(fd.into());
-    }
+    let (socket, lines) = (worker.fds.take("tell-events"), worker.fds.take("lines"));
+    let events = Sender::by(About::from(&worker.origin), socket, lines);
     worker.tell.say(&Said::Ready);
     let (mut holders, mut finishing) = (Vec::new(), false);
     loop {

@@ -93,15 +93,8 @@ pub fn main() -> i32 {
     };
     let _ = drop_capabilities(keep);
     let _ = process::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    let about = About::from(&origin);
-    let mut sender = Sender::nowhere(about);
     let copy = |name| fds.get(name).and_then(|fd| fd.try_clone_to_owned().ok());
-    if let Some(fd) = copy("tell-events") {
-        sender = sender.and_socket(fd);
-    }
-    if let Some(fd) = copy("lines") {
-        sender = sender.and_lines(fd.into());
-    }
+    let sender = Sender::by(About::from(&origin), copy("tell-events"), copy("lines"));
     let slots = TABLE.iter().map(|row| Slot::new(row, &plan)).collect();
     let mut beside = Beside {
         plan: *plan,

@@ -24,13 +24,8 @@ fn run(worker: &mut Worker) -> Result<(), String> {
     let mut notebook =
         Notebook::open(notebook).map_err(|e| format!("open the notebook (mmap): {}", e.desc()))?;
     let plain = notebook.program().ok_or("the notebook holds no program")?;
-    let mut events = Sender::nowhere(About::from(&worker.origin));
-    if let Some(fd) = fds.take("tell-events") {
-        events = events.and_socket(fd);
-    }
-    if let Some(fd) = fds.take("lines") {
-        events = events.and_lines(fd.into());
-    }
+    let (socket, lines) = (fds.take("tell-events"), fds.take("lines"));
+    let events = Sender::by(About::from(&worker.origin), socket, lines);
     worker.tell.say(&Said::Ready);
     Watcher {
         listener,

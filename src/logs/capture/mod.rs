@@ -143,10 +143,7 @@ impl Capture {
         let mut writer = Writer::open(own, &worker.origin, settings, now_ns()).map_err(text)?;
         let events = worker.fds.must("events")?;
         let about = About::from(&worker.origin);
-        let sender = match worker.fds.take("tell-events") {
-            Some(fd) => Sender::socket(about, fd),
-            None => Sender::nowhere(about),
-        };
+        let sender = Sender::by(about, worker.fds.take("tell-events"), None);
         let sources = [
             Source::open(Stream::Stdout, "stdout", &mut worker.fds, &mut writer)?,
             Source::open(Stream::Stderr, "stderr", &mut worker.fds, &mut writer)?,

@@ -89,10 +89,7 @@ fn run<const N: usize>(worker: &mut Worker) -> Result<(), String> {
     }
     worker.tell.say(&Said::Ready);
     let about = About::from(&worker.origin);
-    let sender = match worker.fds.take("tell-events") {
-        Some(fd) => Sender::socket(about, fd),
-        None => Sender::nowhere(about),
-    };
+    let sender = Sender::by(about, worker.fds.take("tell-events"), None);
     let mut tell = |notice| sender.send(event(notice));
     let quota = worker.plan.watch.logs.as_ref().map_or(0, |l| l.quota);
     let mut stations = Vec::new();
