@@ -71,7 +71,7 @@ pub(super) fn plan(
     lacks: &mut Vec<Lack>,
 ) -> LandlockPlan {
     if grant.template == Template::Compat {
-        return none();
+        return LandlockPlan::none();
     }
     if host.landlock_abi == 0 {
         lacks.push(Lack {
@@ -80,7 +80,7 @@ pub(super) fn plan(
             lost: "executing, writing and binding are limited by mounts, seccomp and the namespace alone".into(),
             weight: Weight::Covered,
         });
-        return none();
+        return LandlockPlan::none();
     }
     let ports = match &grant.ports {
         Ports::Any => None,
@@ -119,16 +119,6 @@ pub(super) fn plan(
         } else {
             Scoped::None
         },
-    }
-}
-
-fn none() -> LandlockPlan {
-    LandlockPlan {
-        abi: 0,
-        paths: Vec::new(),
-        ports: None,
-        connect: Vec::new(),
-        scoped: Scoped::None,
     }
 }
 
@@ -179,6 +169,17 @@ fn executable(process: &ProcessPlan) -> Vec<PathRule> {
 }
 
 impl LandlockPlan {
+    /// Nothing is ruled by it.
+    pub fn none() -> Self {
+        Self {
+            abi: 0,
+            paths: Vec::new(),
+            ports: None,
+            connect: Vec::new(),
+            scoped: Scoped::None,
+        }
+    }
+
     /// The same ruleset for another process: only what may be executed is its own.
     #[must_use]
     pub fn for_process(&self, process: &ProcessPlan) -> Self {

@@ -2,7 +2,7 @@
 
 use crate::audit::probes::{Layer, MARK};
 use crate::paths::{GuestPath, HostPath};
-use crate::plan::landlock::{LandlockPlan, Scoped};
+use crate::plan::landlock::LandlockPlan;
 use crate::plan::limits::{Expect, LimitPlan, Value};
 use crate::plan::mounts::{Attrs, RootFrom, Step, What};
 use crate::plan::network::Loopback;
@@ -18,7 +18,7 @@ pub(super) fn without(layer: Layer, plan: &Plan) -> Option<Plan> {
     let mut plan = plan.clone();
     match layer {
         Layer::Filter => mark_filters(&mut plan),
-        Layer::Landlock => plan.landlock = no_landlock(),
+        Layer::Landlock => plan.landlock = LandlockPlan::none(),
         Layer::ReadOnly => {
             if plan.mounts.root.from != RootFrom::Empty {
                 // A folder of the host's must not be written to for a control run.
@@ -119,16 +119,6 @@ fn mark_filters(plan: &mut Plan) {
     }
 }
 
-pub(super) fn no_landlock() -> LandlockPlan {
-    LandlockPlan {
-        abi: 0,
-        paths: Vec::new(),
-        ports: None,
-        connect: Vec::new(),
-        scoped: Scoped::None,
-    }
-}
-
 fn sealed(plan: &mut Plan, which: fn(&What) -> bool, change: fn(&mut Attrs)) {
     let steps = plan.mounts.steps.iter_mut();
     steps
@@ -212,7 +202,7 @@ pub(super) fn beside(plan: &Plan, pid: u64) -> Option<Plan> {
     plan.network
         .sysctl
         .retain(|(file, _)| !file.starts_with("net/"));
-    plan.landlock = no_landlock();
+    plan.landlock = LandlockPlan::none();
     plan.seccomp.filters.clear();
     Some(plan)
 }

@@ -9,6 +9,7 @@ use super::{Control, controls};
 use crate::audit::probes::{Field, Probe};
 use crate::container::{self, ContainerError};
 use crate::plan::Plan;
+use crate::plan::landlock::LandlockPlan;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -29,7 +30,7 @@ pub(super) fn play(
     }
     let mut neighbour = neighbour.clone();
     control::seat(&mut neighbour);
-    neighbour.landlock = control::no_landlock();
+    neighbour.landlock = LandlockPlan::none();
     neighbour.seccomp.filters.clear();
     // There is one of each.
     neighbour.network.devices.clear();
