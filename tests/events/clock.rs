@@ -1,8 +1,8 @@
 //! The host's clock is set while a service runs. Only on a machine of its own (tests/vm): there is no other clock to set.
 
-use crate::launches::spooled;
 use crate::limits::until;
 use crate::need;
+use crate::support::events::spooled;
 use crate::support::{Alive, Rig, text, unique};
 use cofferdam::events::What;
 

@@ -1,8 +1,9 @@
 //! Hooks are told wherever they run: around the container, inside of it, behind its end. And a program that can't begin.
 
-use crate::launches::{events_of, spooled};
+use crate::launches::events_of;
 use crate::limits::until;
 use crate::need;
+use crate::support::events::spooled;
 use crate::support::{Rig, finish, text, unique};
 use cofferdam::events::{Event, Stage, What};
 use serde_json::{Value, json};
@@ -11,11 +12,7 @@ use serde_json::{Value, json};
 fn site() -> Rig {
     let rig = Rig::new();
     rig.except("8.4.14", "template = \"compat\"");
-    let policy = format!(
-        "version = 1\n[logs]\nspool = {:?}\n",
-        text(&rig.path("spool"))
-    );
-    std::fs::write(rig.path("policy.toml"), policy).unwrap();
+    rig.with_spool();
     rig
 }
 

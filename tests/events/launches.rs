@@ -1,9 +1,10 @@
 //! What real launches tell: into a file, into the spool; and that being watched changes nothing for the program.
 
 use crate::need;
+use crate::support::events::{in_file, spooled};
 use crate::support::payload::errno_name;
 use crate::support::{Alive, Rig, finish, text, unique};
-use cofferdam::events::{Event, ExecResult, What, parse};
+use cofferdam::events::{Event, ExecResult, What};
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use serde_json::Value;
@@ -74,9 +75,8 @@ pub fn try_again() -> i32 {
 
 pub fn events_of(path: &Path) -> Vec<Event> {
     let text = std::fs::read_to_string(path).unwrap();
-    let all: Vec<Event> = text.lines().map(|l| parse(l.as_bytes()).unwrap()).collect();
     crate::support::schema::assert_lines("events", text.lines());
-    all
+    in_file(path)
 }
 
 fn kinds(events: &[Event]) -> Vec<String> {
@@ -288,9 +288,7 @@ fn a_target_that_can_t_be_written_is_an_error_and_nothing_runs() {
 fn a_logged_launch_has_its_denials_in_the_spool() {
     need!(Root);
     let rig = Rig::new();
-    let spool = rig.path("spool");
-    let policy = format!("version = 1\n[logs]\nspool = \"{}\"\n", text(&spool));
-    std::fs::write(rig.path("policy.toml"), policy).unwrap();
+    rig.with_spool();
     let name = unique("logged");
     finish(rig.run_command(&name, &[], &["try"])).ok();
     let told = rig.call(&["explain", "--json", &name]);
@@ -364,31 +362,12 @@ fn a_watcher_that_is_killed_is_started_again_and_every_call_is_refused() {
     rig.assert_clean(&name);
 }
 
-/// Every event in a spool.
-pub fn spooled(dir: &Path) -> Vec<Event> {
-    use cofferdam::logs::spool::{Position, Reader};
-    let Ok(dir) = std::fs::File::open(dir) else {
-        return Vec::new();
-    };
-    let mut reader = Reader::open(dir.into(), Position::default());
-    let mut all = Vec::new();
-    while let Some(frame) = reader.read().unwrap() {
-        let events = frame
-            .records()
-            .filter(|r| r.stream == cofferdam::logs::Stream::Event);
-        all.extend(events.filter_map(|r| parse(r.bytes).ok()));
-    }
-    all
-}
-
 #[test]
 fn an_exec_by_exception_is_told_and_that_its_denials_are_not() {
     need!(Root);
     let rig = Rig::new();
     rig.except("8.4.1", "exec = \"no-terminal\"");
-    let (spool, id) = (rig.path("spool"), unique("joined"));
-    let policy = format!("version = 1\n[logs]\nspool = \"{}\"\n", text(&spool));
-    std::fs::write(rig.path("policy.toml"), policy).unwrap();
+    let (spool, id) = (rig.with_spool(), unique("joined"));
     let plan = rig.call(&["plan", "--rootfs", text(&rig.rootfs()), "--", "/payload"]);
     assert!(
         plan.ok()
@@ -426,14 +405,8 @@ fn an_exec_by_exception_is_told_and_that_its_denials_are_not() {
 fn an_engines_container_tells_of_every_verb_and_of_its_end() {
     need!(Root);
     let rig = Rig::new();
-    let (spool, id) = (rig.path("spool"), unique("verbs"));
-    let policy = format!("version = 1\n[logs]\nspool = \"{}\"\n", text(&spool));
-    std::fs::write(rig.path("policy.toml"), policy).unwrap();
-    let bundle = rig.bundle(&rig.spec(&["wait"]));
-    let mut command = rig.command();
-    command.args(["create", "--bundle", text(&bundle), &id]);
-    command.stdout(tempfile::tempfile().unwrap());
-    assert!(command.status().unwrap().success());
+    let (spool, id) = (rig.with_spool(), unique("verbs"));
+    rig.create_unheard(&rig.spec(&["wait"]), &id);
     let pidfd = cofferdam::sys::process::pidfd_open(rig.pid(&id)).unwrap();
     rig.call(&["start", &id]).ok();
     rig.call(&["pause", &id]).ok();

@@ -1,7 +1,8 @@
 //! Limits that are met: told while the program runs, and counted at its end, for `run` and for an engine's container.
 
-use crate::launches::{events_of, spooled};
+use crate::launches::events_of;
 use crate::need;
+use crate::support::events::spooled;
 use crate::support::{Alive, PATIENCE, Rig, finish, text, unique};
 use cofferdam::events::{Event, Limit, What};
 use std::io::Write;
@@ -99,19 +100,13 @@ fn a_kill_for_want_of_memory_is_told() {
 fn an_engines_container_tells_them_too() {
     need!(Root);
     let rig = Rig::new();
-    let (spool, id) = (rig.path("spool"), unique("limits"));
-    let policy = format!("version = 1\n[logs]\nspool = \"{}\"\n", text(&spool));
-    std::fs::write(rig.path("policy.toml"), policy).unwrap();
+    let (spool, id) = (rig.with_spool(), unique("limits"));
     let mut spec = rig.spec(&["crowd-and-gorge"]);
     spec["linux"]["resources"] = serde_json::json!({
         "pids": { "limit": 12 },
         "memory": { "limit": 48 << 20, "swap": 48 << 20 },
     });
-    let bundle = rig.bundle(&spec);
-    let mut command = rig.command();
-    command.args(["create", "--bundle", text(&bundle), &id]);
-    command.stdout(tempfile::tempfile().unwrap());
-    assert!(command.status().unwrap().success());
+    rig.create_unheard(&spec, &id);
     let pidfd = cofferdam::sys::process::pidfd_open(rig.pid(&id)).unwrap();
     rig.call(&["start", &id]).ok();
     assert!(crate::support::wait_fd(pidfd.as_fd()));
@@ -133,17 +128,11 @@ fn hooks_and_a_forced_removal_are_told() {
     need!(Root);
     let rig = Rig::new();
     rig.except("8.2.1", "hooks = [\"/bin/sh\"]");
-    let (spool, id) = (rig.path("spool"), unique("hooked"));
-    let policy = format!("version = 1\n[logs]\nspool = \"{}\"\n", text(&spool));
-    std::fs::write(rig.path("policy.toml"), policy).unwrap();
+    let (spool, id) = (rig.with_spool(), unique("hooked"));
     let mut spec = rig.spec(&["wait"]);
     let hook = |code: &str| serde_json::json!([{"path": "/bin/sh", "args": ["sh", "-c", code]}]);
     spec["hooks"] = serde_json::json!({"createRuntime": hook("exit 0"), "poststart": hook("exit 3"), "poststop": hook("sleep 1; exit 5")});
-    let bundle = rig.bundle(&spec);
-    let mut command = rig.command();
-    command.args(["create", "--bundle", text(&bundle), &id]);
-    command.stdout(tempfile::tempfile().unwrap());
-    assert!(command.status().unwrap().success());
+    rig.create_unheard(&spec, &id);
     rig.call(&["start", &id]);
     rig.call(&["delete", "--force", &id]).ok();
     let events = until("its end", || {

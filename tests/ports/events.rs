@@ -2,15 +2,11 @@
 
 use crate::host::{Running, alone, ask, connect, is_reset, line};
 use crate::need;
+use crate::support::events::{in_file, spooled};
 use crate::support::{Rig, text, unique};
-use cofferdam::events::{Event, What, parse};
+use cofferdam::events::{Event, What};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
-
-fn events_of(path: &Path) -> Vec<Event> {
-    let text = std::fs::read_to_string(path).unwrap();
-    text.lines().map(|l| parse(l.as_bytes()).unwrap()).collect()
-}
+use std::path::PathBuf;
 
 /// What is known of a port: taken, turned away, bytes in and out, open at the end.
 #[derive(Debug, Default, PartialEq)]
@@ -79,7 +75,7 @@ impl Told {
         let pid = nix::unistd::Pid::from_raw(self.running.child.id() as i32);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         self.running.finish();
-        events_of(&self.file)
+        in_file(&self.file)
     }
 }
 
@@ -200,7 +196,7 @@ fn a_peer_that_is_not_permitted_gets_a_reset_and_an_event() {
         let flags = ["--link", &link, "--events", text(&file)];
         let command = rig.run_command(name, &flags, &["ask", "127.0.0.1:5433", "who"]);
         let (_, said) = Running::named(name.into(), command).finish();
-        (said.last().cloned().unwrap(), events_of(&file))
+        (said.last().cloned().unwrap(), in_file(&file))
     };
     let (answer, events) = asked(&web);
     assert!(answer.starts_with("127.0.0.1:"), "{answer}");
@@ -236,7 +232,7 @@ fn a_target_that_is_missing_is_told() {
     let command = rig.run_command(&web, &flags, &["ask", "127.0.0.1:5433", "who"]);
     let (_, said) = Running::named(web, command).finish();
     assert_eq!(said.last().unwrap(), "ECONNRESET");
-    let events = events_of(&file);
+    let events = in_file(&file);
     let target = format!("container {db} port 5432");
     assert_eq!(turned_away(&events, 5433, &target, "not there"), 1);
 }
@@ -247,9 +243,7 @@ fn under_an_engine_the_last_counts_are_in_the_spool() {
     need!(Root, Landlock);
     alone();
     let rig = Rig::new();
-    let spool = rig.path("spool");
-    let policy = format!("version = 1\n[logs]\nspool = \"{}\"\n", text(&spool));
-    std::fs::write(rig.path("policy.toml"), policy).unwrap();
+    let spool = rig.with_spool();
     for _ in 0..5 {
         let mut spec = rig.spec(&["serve", "127.0.0.1:8000"]);
         spec["annotations"] = serde_json::json!({
@@ -277,21 +271,4 @@ fn under_an_engine_the_last_counts_are_in_the_spool() {
         let seen = port(&events, 8080);
         assert_eq!((seen.accepted, seen.refused), (11, resets), "{events:#?}");
     }
-}
-
-/// Every event in a spool.
-fn spooled(dir: &Path) -> Vec<Event> {
-    use cofferdam::logs::spool::{Position, Reader};
-    let Ok(dir) = std::fs::File::open(dir) else {
-        return Vec::new();
-    };
-    let mut reader = Reader::open(dir.into(), Position::default());
-    let mut all = Vec::new();
-    while let Some(frame) = reader.read().unwrap() {
-        let events = frame
-            .records()
-            .filter(|r| r.stream == cofferdam::logs::Stream::Event);
-        all.extend(events.filter_map(|r| parse(r.bytes).ok()));
-    }
-    all
 }

@@ -2,9 +2,10 @@
 
 use crate::host::{Running, alone, ask, until};
 use crate::need;
+use crate::support::events::in_file;
 use crate::support::payload::errno_name;
 use crate::support::{Rig, text, unique};
-use cofferdam::events::{Event, What, parse};
+use cofferdam::events::{Event, What};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -37,11 +38,6 @@ pub fn bind_often(at: &str) -> i32 {
         }
     }
     0
-}
-
-fn events_of(path: &std::path::Path) -> Vec<Event> {
-    let text = std::fs::read_to_string(path).unwrap();
-    text.lines().map(|l| parse(l.as_bytes()).unwrap()).collect()
 }
 
 /// How often a call was refused with this answer.
@@ -80,7 +76,7 @@ fn refused_calls_are_told_where_ports_are_the_service_s_own() {
         assert_eq!(ask("127.0.0.1:8080", "echo\nx"), "x");
         kill(Pid::from_raw(running.child.id() as i32), Signal::SIGTERM).unwrap();
         running.finish();
-        let events = events_of(&file);
+        let events = in_file(&file);
         assert_eq!(denied(&events, "unshare", "EPERM"), 20, "{events:#?}");
         assert_eq!(denied(&events, "bind", "EACCES"), 1, "{events:#?}");
         assert_eq!(denied(&events, "bind", "EPERM"), 0, "{events:#?}");

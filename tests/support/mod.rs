@@ -5,6 +5,7 @@
 //! time; a command that hangs is killed after [`PATIENCE`] and the test fails.
 #![allow(dead_code, unused_macros, unused_imports)]
 
+pub mod events;
 pub mod payload;
 pub mod schema;
 pub mod terminal;
