@@ -287,7 +287,9 @@ impl Capture {
         if self.untold.is_some_and(|at| at.elapsed() >= second) {
             self.untold = None;
             self.clock_step();
-            let _ = self.writer.tell_gaps(now_ns());
+            if !self.writer.is_spent() {
+                let _ = self.writer.tell_gaps(now_ns());
+            }
             self.tell_status();
         }
         Ok(())

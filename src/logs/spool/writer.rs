@@ -222,8 +222,7 @@ impl Writer {
             }
             false => return Ok(Stored::Full),
         }
-        self.tell_gaps(time_ns)?;
-        match self.write_output(stream, time_ns, whole) {
+        match self.store(stream, time_ns, whole) {
             Ok(()) => Ok(Stored::Kept),
             Err(error) if is_full(&error) => match self.settings.when_full {
                 WhenFull::DropNew if stream == Stream::Event => Ok(Stored::Dropped),
@@ -309,24 +308,38 @@ impl Writer {
         }
     }
 
-    fn write_output(
-        &mut self,
-        stream: Stream,
-        time_ns: u64,
-        whole: &mut [u8],
-    ) -> Result<(), SpoolError> {
+    /// With what is missing in front of it. While the disk has room for the reserve alone, what is dropped is gathered
+    /// for one record: a record for each frame would use the reserve up, and the last ones would find no room.
+    fn store(&mut self, stream: Stream, time_ns: u64, whole: &mut [u8]) -> Result<(), SpoolError> {
         if stream == Stream::Event {
+            if !self.spent {
+                self.tell_gaps(time_ns)?;
+            }
             return self.write_reserved(false, time_ns, whole);
         }
+        self.leave_reserve(whole.len())?;
+        self.tell_gaps(time_ns)?;
+        // That may just have used it.
+        self.leave_reserve(whole.len())?;
+        self.write(stream, false, time_ns, whole)
+    }
+
+    /// Output of this length does not go where gap records and events are to: ENOSPC while there is no other room.
+    fn leave_reserve(&mut self, length: usize) -> Result<(), SpoolError> {
         if self.spent {
             let left = folder::left(&self.dir);
-            if left < (whole.len() + 4 * RESERVED) as u64 {
+            if left < (length + 4 * RESERVED) as u64 {
                 let full = std::io::Error::from_raw_os_error(Errno::ENOSPC as i32);
                 return at(Err(full), "write (fstatfs)", "the reserve");
             }
             self.spent = folder::overwrite(&self.dir, RESERVE, &[0; RESERVED]).is_err();
         }
-        self.write(stream, false, time_ns, whole)
+        Ok(())
+    }
+
+    /// Whether the disk has room for the reserve alone.
+    pub fn is_spent(&self) -> bool {
+        self.spent
     }
 
     /// An event or a gap record, for which there is a reserve.
