@@ -7,7 +7,7 @@ use cofferdam::host::{CallerIds, CgroupLayout, Host, Privilege, V1Hierarchy, V2H
 use cofferdam::paths::{GuestPath, HostPath};
 use cofferdam::plan::{Plan, PlanError};
 use cofferdam::policy::{Caller, Decision, Policy, Source};
-use cofferdam::request::{self, RunRequest};
+use cofferdam::request::{self, RunRequest, openings};
 use cofferdam::survey::Survey;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -296,4 +296,69 @@ fn the_same_request_has_the_same_digest_and_another_has_not() {
     second.memory = Some(65 << 20);
     assert_eq!(digest(&first), digest(&first));
     assert_ne!(digest(&first), digest(&second));
+}
+
+/// A request for port 80 at 8080, and what is asked beside it.
+fn published(dir: &Path, beside: &[(&str, &str)]) -> RunRequest {
+    let mut all = request::Openings {
+        publish: vec![openings::publish("8080:80").unwrap()],
+        ..Default::default()
+    };
+    for (flag, word) in beside {
+        match *flag {
+            "publish" => all.publish = vec![openings::publish(word).unwrap()],
+            "and" => all.publish.push(openings::publish(word).unwrap()),
+            "mode" => all.mode = openings::mode(word).unwrap(),
+            "from" => all.from = vec![openings::cidr(word).unwrap()],
+            "link" => all.links = vec![openings::link(word).unwrap()],
+            "listen" => {
+                all.publish.clear();
+                all.listen = vec![openings::listen(word).unwrap()];
+            }
+            other => panic!("{other}"),
+        }
+    }
+    RunRequest {
+        volumes: Vec::new(),
+        expose: Vec::new(),
+        openings: all,
+        ..request(dir)
+    }
+}
+
+/// A socket of the host's stands inside only where nothing can be made of it.
+#[test]
+fn a_published_port_is_native_only_where_that_is_no_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().canonicalize().unwrap();
+    root(&dir);
+    let planned = |abi, beside: &[(&str, &str)]| {
+        let bundle = Bundle::standalone(&published(&dir, beside)).unwrap();
+        plan(&bundle, &host((6, 18), abi, v2()))
+    };
+    for (abi, beside, native) in [
+        (4, &[][..], true),
+        // Landlock can't deny connections there.
+        (3, &[], false),
+        // The program may connect to a port: also through a socket of the host's.
+        (7, &[("link", "db:1=x:2")], false),
+        (7, &[("publish", "53:53/udp")], false),
+        (7, &[("from", "10.0.0.0/8")], false),
+        (7, &[("and", "8081:80")], false),
+    ] {
+        let planned = planned(abi, beside).unwrap();
+        assert_eq!(planned.openings.host_sockets(), native, "{abi} {beside:?}");
+        let way = match native {
+            true => "by the service's own socket",
+            false => "inside, forwarded",
+        };
+        assert!(planned.to_string().contains(way), "{planned}");
+    }
+    for (abi, beside, part) in [
+        (3, ("mode", "native"), "ABI 4"),
+        (3, ("listen", "tcp://127.0.0.1:81"), "ABI 4"),
+    ] {
+        let why = planned(abi, &[beside]).unwrap_err().to_string();
+        assert!(why.contains(part), "{why}");
+    }
 }

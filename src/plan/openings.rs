@@ -122,7 +122,7 @@ pub(super) fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Openin
     let shared = shows_folders(grant, survey);
     let path = match network.as_ref().is_some_and(Network::maps_ports) {
         true if asked.mode == Mode::Auto && !through_us(asked) => DataPath::Network,
-        _ => data_path(asked, &safe, shared)?,
+        _ => data_path(asked, &safe.and_then(|()| one_place_each(asked)), shared)?,
     };
     let inside = path == DataPath::Native && !asked.publish.is_empty() || !asked.listen.is_empty();
     Ok(OpeningsPlan {
@@ -200,6 +200,24 @@ fn host_sockets_are_safe(grant: &Grant, host: &Host) -> Result<(), String> {
     ];
     match reasons.iter().find(|(holds, _)| *holds) {
         Some((_, why)) => Err(format!("{why}: use --publish with --publish-mode forward")),
+        None => Ok(()),
+    }
+}
+
+/// A service's socket is in one place: a port inside that two of the host's lead to takes a forwarder.
+fn one_place_each(asked: &Openings) -> Result<(), String> {
+    let all = asked.publish.iter().enumerate();
+    let mut tcp = all.filter(|(_, p)| p.protocol == Protocol::Tcp);
+    let again = |(at, one): &(usize, &Publish)| {
+        let before = &asked.publish[..*at];
+        let same = |p: &Publish| p.inside == one.inside && p.protocol == Protocol::Tcp;
+        before.iter().any(same)
+    };
+    match tcp.find(again) {
+        Some((_, p)) => Err(format!(
+            "port {} inside is published more than once, and the service's own socket is in one place: use --publish with --publish-mode forward",
+            p.inside
+        )),
         None => Ok(()),
     }
 }

@@ -111,13 +111,7 @@ fn who_does_not_read_makes_the_service_wait_and_loses_nothing() {
     for _ in 0..20 {
         assert_eq!(ask("127.0.0.1:8080", "echo\nmeanwhile"), "meanwhile");
     }
-    let forwarder = running.forwarders()[0];
-    let status = std::fs::read_to_string(format!("/proc/{forwarder}/status")).unwrap();
-    let anonymous = status
-        .lines()
-        .find_map(|l| l.strip_prefix("RssAnon:"))
-        .unwrap();
-    let kib: usize = anonymous.trim().trim_end_matches(" kB").parse().unwrap();
+    let kib = anonymous_kib(running.forwarders()[0]);
     assert!(kib < 8 << 10, "{kib} KiB for one slow reader");
     let mut block = vec![0; 65_536];
     for _ in 0..MUCH / block.len() {
@@ -125,6 +119,13 @@ fn who_does_not_read_makes_the_service_wait_and_loses_nothing() {
         assert!(block.iter().enumerate().all(|(n, b)| *b == (n % 251) as u8));
     }
     assert_eq!(lazy.read(&mut block).unwrap(), 0);
+}
+
+fn anonymous_kib(pid: i32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|l| l.strip_prefix("RssAnon:"));
+    let kib = line.unwrap().trim().trim_end_matches(" kB");
+    kib.parse().unwrap()
 }
 
 #[test]
@@ -140,7 +141,7 @@ fn ten_thousand_connections_leak_nothing() {
             .unwrap()
             .count()
     };
-    let before = open();
+    let (before, memory) = (open(), anonymous_kib(forwarder));
     for n in 0..10_000 {
         let stream = connect("127.0.0.1:8080");
         if n % 2 == 0 {
@@ -153,6 +154,29 @@ fn ten_thousand_connections_leak_nothing() {
         (open() <= before + 16).then_some(())
     });
     assert_eq!(ask("127.0.0.1:8080", "echo\nlast"), "last");
+    // 26 bytes of each would be seen.
+    let grown = anonymous_kib(forwarder).saturating_sub(memory);
+    assert!(grown < 256, "{grown} KiB more, of {memory}");
+}
+
+/// Two ports of the host lead to one inside: the service's own socket could be at one of them only.
+#[test]
+fn two_ports_may_lead_to_one_inside() {
+    need!(Root, Landlock);
+    alone();
+    let rig = Rig::new();
+    let two = ["-p", "127.0.0.1:8080:80", "-p", "[::1]:8081:80"];
+    let running = Running::start(&rig, &two, &["serve", "0.0.0.0:80"]);
+    for at in ["127.0.0.1:8080", "[::1]:8081"] {
+        assert_eq!(ask(at, "echo\nx"), "x", "{at}");
+    }
+    let said = running.said.join("\n");
+    assert_eq!(said.matches("80 inside, forwarded").count(), 2, "{said}");
+    let root = rig.rootfs();
+    let run = ["run", "--rootfs", root.to_str().unwrap()];
+    let native = ["--publish-mode", "native", "x", "--", "/payload"];
+    let refused = rig.call(&[&run[..], &two, &native].concat());
+    refused.refused(125, &["--publish-mode", "port 80 inside", "more than once"]);
 }
 
 #[test]

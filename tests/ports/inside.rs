@@ -50,6 +50,7 @@ pub fn binds() -> ! {
         std::net::UdpSocket::bind("127.0.0.1:0").map_or_else(|e| e.to_string(), |_| "OK".into())
     );
     options();
+    families();
     reuseport();
     by_epoll();
     let again = tcp();
@@ -68,17 +69,30 @@ fn options() {
     let set = |level, name, value| net::set_option(socket.as_fd(), level, name, value).unwrap();
     set(SOCKET, libc::SO_REUSEADDR, 1);
     set(libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, 77);
+    set(libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
     set(SOCKET, libc::SO_SNDBUF, 32_768);
     net::bind(socket.as_fd(), &at("0.0.0.0:80")).unwrap();
     let get = |level, name| net::option(socket.as_fd(), level, name).unwrap();
     let flags = nix::fcntl::fcntl(&socket, nix::fcntl::FcntlArg::F_GETFL).unwrap();
     println!(
-        "options: reuseaddr {} nonblock {} keepidle {} sndbuf {}",
+        "options: reuseaddr {} nonblock {} keepidle {} nodelay {} sndbuf {}",
         get(SOCKET, libc::SO_REUSEADDR),
         flags & libc::O_NONBLOCK != 0,
         get(libc::IPPROTO_TCP, libc::TCP_KEEPIDLE),
+        get(libc::IPPROTO_TCP, libc::TCP_NODELAY),
         get(SOCKET, libc::SO_SNDBUF),
     );
+}
+
+/// One socket a family, as nginx has them.
+fn families() {
+    let four = net::bind(tcp().as_fd(), &at("0.0.0.0:80"));
+    let socket = net::socket(libc::AF_INET6, libc::SOCK_STREAM, 0).unwrap();
+    let (level, name) = (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY);
+    net::set_option(socket.as_fd(), level, name, 1).unwrap();
+    let six = net::bind(socket.as_fd(), &at("[::]:80"));
+    let only = net::option(socket.as_fd(), level, name).unwrap();
+    println!("families: {} {} v6only {only}", word(four), word(six));
 }
 
 fn reuseport() {

@@ -65,7 +65,10 @@ fn unusual_orders_of_binding_work_as_without_us() {
     assert!(said("any port").contains("EACCES"));
     assert!(said("unix").contains("OK"));
     assert!(said("udp").contains("OK"));
-    assert!(said("options").contains("reuseaddr 1 nonblock true keepidle 77 sndbuf 65536"));
+    assert!(
+        said("options").contains("reuseaddr 1 nonblock true keepidle 77 nodelay 1 sndbuf 65536")
+    );
+    assert!(said("families").contains("OK OK v6only 1"));
     assert!(said("reuseport").contains("OK OK"));
     said("epoll ready");
     assert_eq!(ask("127.0.0.1:8080", ""), "by epoll");
