@@ -3,6 +3,7 @@
 //! Everything that `policy::decide` looks at about the request. Checks shape, never permission.
 
 use crate::paths::{GuestPath, HostPath};
+use crate::request::openings::NETWORK;
 use crate::request::{Openings, Secret, Template};
 use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,14 @@ pub struct Bundle {
     pub digest: String,
     /// The files behind the paths of hooks on the host, where they exist.
     pub hook_files: std::collections::BTreeMap<std::path::PathBuf, HookFile>,
+}
+
+impl Bundle {
+    /// Whether a network of the site's is asked for, by flag or annotation; whether it is given is policy's to say.
+    pub fn asks_for_network(&self) -> bool {
+        let annotations = self.spec.annotations().as_ref();
+        self.extras.openings.cni.is_some() || annotations.is_some_and(|a| a.contains_key(NETWORK))
+    }
 }
 
 /// What a command line can ask and config.json can't.

@@ -302,9 +302,14 @@ impl Survey {
             hidden,
             joined_ids,
             disks,
-            network: grant.openings.cni.as_deref().map(network::find),
+            network: network(grant),
         })
     }
+}
+
+fn network(grant: &Grant) -> Option<Result<network::Network, String>> {
+    let folders = grant.networks.as_ref()?;
+    Some(network::find(folders, grant.openings.cni.as_deref()?))
 }
 
 /// The disks that io limits are set on; file systems without one (overlay, tmpfs) have none.

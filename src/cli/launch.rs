@@ -164,14 +164,15 @@ fn refusal<'a>(
     }
 }
 
-/// The file that a network's name servers will be written to; gone when the launch is over.
-fn resolver(global: &Global, args: &LaunchArgs, name: &str) -> Result<Option<Resolver>, Failure> {
-    if !args.openings.networked() {
+/// The file that a network's name servers will be written to, if one is asked for; gone when the launch is over.
+pub(super) fn resolver(global: &Global, bundle: &mut Bundle) -> Result<Option<Resolver>, Failure> {
+    if !bundle.asks_for_network() {
         return Ok(None);
     }
-    let made = Resolver::make(store(global).root(), name);
-    made.map(Some)
-        .map_err(|why| Failure::new(format!("--network: {why}")))
+    let made = Resolver::make(store(global).root(), &bundle.name);
+    let made = made.map_err(|why| Failure::new(format!("the network's name servers: {why}")))?;
+    bundle.extras.openings.resolver = Some(made.path.clone());
+    Ok(Some(made))
 }
 
 /// `run`.
@@ -187,14 +188,13 @@ pub(super) fn run(
     }
     inherit::reserve(args.launch.openings.descriptors())
         .map_err(|why| Failure::new(format!("keep descriptors for --listen: {why}")))?;
-    let resolver = resolver(global, &args.launch, &args.name)?;
-    let mut request = request(args.launch, args.name, words)?;
-    request.openings.resolver = resolver.as_ref().map(|r| r.path.clone());
+    let request = request(args.launch, args.name, words)?;
     let shown = match &request.source {
         Source::Bundle(dir) => dir.to_string(),
         _ => String::new(),
     };
     let mut bundle = Bundle::standalone(&request).map_err(Failure::from_error)?;
+    let resolver = resolver(global, &mut bundle)?;
     bundle.extras.systemd_cgroup = global.systemd_cgroup;
     let mut events = Sender::nowhere(About::launch_of(&bundle.name));
     if let Some(to) = args.events.as_deref().map(RecordTarget::parse) {
@@ -204,7 +204,7 @@ pub(super) fn run(
     let planned = plan_told(global, bundle, Purpose::Launch, &events)?;
     let mut context = context(&planned, shown, args.record.as_deref());
     context.events = events;
-    context.resolver = request.openings.resolver.clone();
+    context.resolver = resolver.as_ref().map(|r| r.path.clone());
     context.links = ports::folder::beside(store(global).root());
     context.stop_timeout = args.stop_timeout;
     context.say = report::say;
@@ -285,20 +285,19 @@ pub(super) fn policy_owner() -> Owner {
 
 /// `plan`.
 pub(super) fn plan(global: &Global, args: PlanArgs) -> Result<u8, Failure> {
-    let resolver = resolver(global, &args.launch, &args.name)?;
     let bundle = match (&args.launch.bundle, args.engine) {
         (Some(dir), true) => {
             let dir = absolute(dir)?;
             Bundle::load(&dir, &args.name, Caller::Engine, Extras::default())
         }
         _ => {
-            let mut request = request(args.launch, args.name, args.args)?;
-            request.openings.resolver = resolver.as_ref().map(|r| r.path.clone());
+            let request = request(args.launch, args.name, args.args)?;
             Bundle::standalone(&request)
         }
     };
     let mut bundle = bundle.map_err(Failure::from_error)?;
     bundle.extras.systemd_cgroup = global.systemd_cgroup;
+    let _resolver = resolver(global, &mut bundle)?;
     let planned = plan_bundle(global, bundle, Purpose::Show)?;
     report::plan(&planned.plan, args.json);
     Ok(0)

@@ -1,6 +1,6 @@
 //! The OCI verbs, with runc's options, outputs and exit codes. Nothing is printed on success but what was asked for.
 
-use super::launch::{Purpose, context, plan_bundle, store};
+use super::launch::{Purpose, context, plan_bundle, resolver, store};
 use super::{CreateArgs, DeleteArgs, Global, KillArgs, ListArgs, SpecArgs};
 use crate::bundle::{Bundle, CallingEngine, DescriptorKind, Extras, hardened_spec};
 use crate::container::{self, Janitor, Receiver, State, Status};
@@ -44,8 +44,9 @@ pub(super) fn create(
         engine: CallingEngine::of_parent(global.root.as_deref()),
         ..Extras::default()
     };
-    let bundle =
-        Bundle::load(&dir, &args.id, Caller::Engine, extras).map_err(|e| fail(&e.to_string()))?;
+    let bundle = Bundle::load(&dir, &args.id, Caller::Engine, extras);
+    let mut bundle = bundle.map_err(|e| fail(&e.to_string()))?;
+    let resolver = resolver(global, &mut bundle).map_err(Failure::of_create)?;
     let planned = plan_bundle(global, bundle, Purpose::Launch).map_err(Failure::of_create)?;
     let terminal = matches!(planned.plan.process.stdio, Stdio::Terminal(_));
     let console = match (terminal, &args.console_socket) {
@@ -65,6 +66,7 @@ pub(super) fn create(
     let mut context = context(&planned, dir.to_string(), args.record.as_deref());
     let held = Held::open(&planned.plan.openings).map_err(|e| fail(&e.to_string()))?;
     context.held.replace(held);
+    context.resolver = resolver.as_ref().map(|r| r.path.clone());
     context.links = crate::ports::folder::beside(store(global).root());
     let created = container::create(
         &planned.plan,
@@ -79,6 +81,9 @@ pub(super) fn create(
     );
     context.warnings.take().iter().for_each(|w| sink.warn(w));
     created.map_err(|e| Failure::from_container(e).of_create())?;
+    if let (Some(resolver), Some(_)) = (resolver, &planned.plan.openings.network) {
+        resolver.keep();
+    }
     Ok(0)
 }
 
@@ -139,8 +144,13 @@ fn shown(state: &State) -> serde_json::Value {
 
 /// `state`.
 pub(super) fn state(global: &Global, id: &str) -> Result<u8, Failure> {
-    let state = container::state(&store(global), id).map_err(Failure::from_engine)?;
-    report::print_json(&shown(&state));
+    let store = store(global);
+    let state = container::state(&store, id).map_err(Failure::from_engine)?;
+    let mut shown = shown(&state);
+    if let Some((name, addresses)) = store.dir_of(id).and_then(container::attached_network) {
+        shown["network"] = json!({ "name": name, "addresses": addresses });
+    }
+    report::print_json(&shown);
     Ok(0)
 }
 

@@ -46,11 +46,6 @@ pub struct OpeningArgs {
 }
 
 impl OpeningArgs {
-    /// Whether a network of the site's is asked for.
-    pub(super) fn networked(&self) -> bool {
-        self.network.is_some()
-    }
-
     /// How many descriptors the program will find.
     pub(super) fn descriptors(&self) -> usize {
         let count = |l: &Listen| {

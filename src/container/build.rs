@@ -250,7 +250,7 @@ fn fill(
     let created = launched.ready()?;
     let finished = aside
         .and_then(|(about, limits)| {
-            let strange = network::attach(plan, context, janitor, created.pid)?;
+            let strange = network::attach(plan, context, entry, created.pid)?;
             let mut verification = verify::observe(plan, created.pid, cgroup, limits)?;
             verification.checked += usize::from(plan.openings.network.is_some());
             verification.differences.extend(strange);

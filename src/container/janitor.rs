@@ -3,7 +3,7 @@
 //! It is made before anything that could be left behind, and told of each thing before it is made.
 
 use super::error::{ContainerError, at, sys};
-use super::network::Attached;
+use super::network::{self, Held};
 use super::store::Claim;
 use crate::cgroup::{Cgroup, CgroupRecord};
 use crate::sys::fs::dup_above;
@@ -25,8 +25,6 @@ enum Left {
     Cgroup(CgroupRecord),
     /// The file of a network's name servers.
     File(PathBuf),
-    /// A network that the container is attached to, or is about to be; the last word counts.
-    Network(Box<Attached>),
 }
 
 /// The last word of a launcher that has cleaned up.
@@ -103,11 +101,6 @@ impl Janitor {
         self.tell(&Left::File(path.into()))
     }
 
-    /// This is about to be attached, or was.
-    pub fn network(&mut self, attached: &Attached) -> Result<(), ContainerError> {
-        self.tell(&Left::Network(Box::new(attached.clone())))
-    }
-
     /// All is clean, or belongs to a container that goes on: it may go home.
     pub fn dismiss(mut self) {
         if let Some(pipe) = &mut self.pipe {
@@ -149,20 +142,19 @@ fn sweep(reader: OwnedFd) {
             _ => None,
         })
         .collect();
+    // While there is a process to find its namespace by.
     let network = left.iter().rev().find_map(|l| match l {
-        Left::Network(attached) => Some(attached),
+        Left::State(claim) => Held::of(claim.folder()?).ok().flatten(),
         _ => None,
     });
-    // While there is a process to find it by.
-    let inside = network.and_then(|attached| attached.open());
     for cgroup in &made {
         let _ = cgroup.kill();
         let _ = cgroup.remove();
     }
-    if let Some(attached) = network {
+    if network.is_some() {
         // What plugins are given must not be where their standard streams go.
         process::null_stdio();
-        let _ = attached.detach(inside.as_ref());
+        let _ = network::detached(network);
     }
     for thing in &left {
         match thing {

@@ -4,6 +4,7 @@ use super::build::{Context, build};
 use super::error::{ContainerError, at};
 use super::hooks;
 use super::janitor::Janitor;
+use super::network::{self, Held as HeldNetwork};
 use super::receiver::Receiver;
 use super::store::{State, Status, Store};
 use super::terminal::hand_over;
@@ -57,6 +58,9 @@ pub fn create(
     janitor: Option<Janitor>,
 ) -> Result<State, ContainerError> {
     let mut janitor = janitor.map_or_else(Janitor::start, Ok)?;
+    if let Some(file) = &context.resolver {
+        janitor.file(file.as_path())?;
+    }
     let mut claim = store.reserve(&plan.name)?;
     janitor.state(&claim)?;
     store.prepare(&mut claim)?;
@@ -104,6 +108,7 @@ pub fn create(
             Ok(state)
         }
         Err(error) => {
+            context.warn(network::detached(context.network.take()));
             let _ = entry.remove();
             if let Some(path) = told.pid_file {
                 let _ = std::fs::remove_file(path);
@@ -241,6 +246,7 @@ fn let_die(state: &State, signal: i32) -> Result<(), ContainerError> {
 }
 
 /// Forgets a stopped or created container; with `force` a running one is killed first and a missing one is no error.
+/// One that can't be detached from its network stays, so that this can be tried again, but not with `force`.
 /// The warnings of its poststop hooks.
 pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<String>, ContainerError> {
     let entry = match store.open(id) {
@@ -251,6 +257,10 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<String>, Conta
         Ok(state) => state,
         Err(error) if !force => return Err(error),
         Err(_) => None,
+    };
+    let network = match HeldNetwork::of(entry.dir()) {
+        Err(error) if !force => return Err(error),
+        found => found.ok().flatten(),
     };
     let mut monitor = None;
     if let Some(state) = &state {
@@ -280,14 +290,20 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<String>, Conta
         cgroup.kill()?;
         cgroup.remove()?;
     }
+    let mut warnings = match (force, network) {
+        (true, network) => network::detached(network),
+        (false, Some(network)) => network.detach().map(|()| Vec::new())?,
+        (false, None) => Vec::new(),
+    };
     entry.remove()?;
-    Ok(match &state {
+    if let Some(state) = &state {
         // A monitor that had ended before is told nothing more.
-        Some(state) => hooks::poststop(&state.hooks, &state.into(), |what| {
+        let tell = |what| {
             if let Some(monitor) = &monitor {
                 monitor.tell(what);
             }
-        }),
-        None => Vec::new(),
-    })
+        };
+        warnings.extend(hooks::poststop(&state.hooks, &state.into(), tell));
+    }
+    Ok(warnings)
 }

@@ -35,7 +35,7 @@ pub use exec::{Joining, Manner, Paused};
 pub use hooks::{About, SavedHooks};
 pub use janitor::Janitor;
 pub use lifecycle::{Told, create, delete, kill, start, state};
-pub use network::Held as HeldNetwork;
+pub use network::{Held as HeldNetwork, attached as attached_network};
 pub use pause::{pause, processes, resume};
 pub use receiver::{Receiver, ReceiverError};
 pub use record::{Identity, LaunchRecord, RecordTarget, RefusalRecord, now};

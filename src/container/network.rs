@@ -1,29 +1,36 @@
 //! Attaches a container that waits in front of exec to a network of the site's, and detaches it on every way out.
 //!
 //! The plugins of the plan run one after the other, as hooks do: without a descriptor or a variable of ours, with a
-//! deadline, ended with us. Called by `build` (ADD, CHECK), `run` and the janitor (DEL).
+//! deadline, ended with us. What is to be taken back lies in the container's folder before the first of them runs, so
+//! that whoever ends the container finds it there. Called by `build` (ADD, CHECK), and by `run`, `create` when it fails,
+//! `delete` and the janitor (DEL).
 
 use super::build::Context;
-use super::error::ContainerError;
-use super::janitor::Janitor;
-use super::store::start_time;
+use super::error::{ContainerError, at};
+use super::store::{Entry, start_time};
 use crate::controls::ControlId;
+use crate::paths::HostPath;
 use crate::plan::Plan;
 use crate::plan::openings::{IFNAME, Network};
 use crate::ports::cni::{self, Attachment};
 use crate::sandbox::{HookError, HookProgram, ask_program};
-use crate::survey::network::{PLUGINS, Plugin};
+use crate::survey::network::Plugin;
 use crate::verify::Difference;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
 
 /// Seconds that one plugin may take.
 const TIMEOUT: u64 = 20;
 
-/// What is to be taken back. Kept by the launcher and told to the janitor.
+/// Where a container's folder has it.
+const FILE: &str = "network.json";
+
+/// What is to be taken back.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Attached {
     id: String,
@@ -33,6 +40,8 @@ pub struct Attached {
     started: u64,
     /// Ports that its plugins map.
     mappings: Vec<Value>,
+    /// The file of its name servers.
+    resolver: Option<HostPath>,
     /// The last answer.
     result: Option<Value>,
 }
@@ -45,21 +54,47 @@ pub struct Held {
 }
 
 impl Held {
-    /// DEL; what went wrong, as warnings.
-    #[must_use]
-    pub(super) fn detach(self) -> Vec<String> {
-        let done = self.attached.detach(self.inside.as_ref());
-        let name = &self.attached.network.name;
-        let told = |why| format!("--network cni:{name}: {why}: something of it may be left");
-        done.err().map(told).into_iter().collect()
+    /// What a container's folder says is to be taken back, with its namespace while there is a process to find it by.
+    pub(super) fn of(folder: &Path) -> Result<Option<Self>, ContainerError> {
+        let attached = Attached::read(folder)?;
+        Ok(attached.map(|attached| Self {
+            inside: attached.open(),
+            attached,
+        }))
     }
+
+    /// DEL; all plugins are asked, and the first one's failure is told.
+    pub(super) fn detach(self) -> Result<(), ContainerError> {
+        let done = self.attached.detach(self.inside.as_ref());
+        if let Some(file) = &self.attached.resolver {
+            super::resolver::remove(file.as_path());
+        }
+        done.map_err(|why| ContainerError::Network {
+            name: self.attached.network.name,
+            why: format!("{why}: something of it may be left"),
+        })
+    }
+}
+
+/// DEL by whoever has nobody to refuse anything to; what went wrong, as warnings.
+#[must_use]
+pub(super) fn detached(held: Option<Held>) -> Vec<String> {
+    let failed = held.and_then(|held| held.detach().err());
+    failed.iter().map(ToString::to_string).collect()
+}
+
+/// A container's network and its addresses there; nothing without one.
+pub fn attached(folder: impl AsRef<Path>) -> Option<(String, Vec<IpAddr>)> {
+    let attached = Attached::read(folder.as_ref()).ok().flatten()?;
+    let made = attached.made().ok()?;
+    Some((attached.network.name, made.addresses))
 }
 
 /// ADD and CHECK; what is inside that should not be, as differences from the plan. Nothing without a network.
 pub(super) fn attach(
     plan: &Plan,
     context: &Context<'_>,
-    janitor: &mut Janitor,
+    entry: &Entry,
     pid: i32,
 ) -> Result<Option<Difference>, ContainerError> {
     let Some(network) = &plan.openings.network else {
@@ -75,23 +110,23 @@ pub(super) fn attach(
         pid,
         started: start_time(pid).unwrap_or(0),
         mappings: cni::mappings(&plan.openings),
+        resolver: context.resolver.clone(),
         result: None,
     };
     let before = interfaces(pid).map_err(named)?;
-    // A failed ADD is followed by DEL too.
-    janitor.network(&attached)?;
     let keep = |attached: &Attached| {
         let held = Held {
             attached: attached.clone(),
             inside: attached.open(),
         };
         context.network.replace(Some(held));
+        attached.write(entry)
     };
-    keep(&attached);
+    // A failed ADD is followed by DEL too.
+    keep(&attached)?;
     let inside = format!("/proc/{pid}/ns/net");
     let added = attached.add(&inside);
-    janitor.network(&attached)?;
-    keep(&attached);
+    keep(&attached)?;
     added.map_err(named)?;
     let made = attached.made().map_err(named)?;
     if network.check {
@@ -140,6 +175,23 @@ fn interfaces(pid: i32) -> Result<BTreeSet<String>, String> {
 }
 
 impl Attached {
+    fn write(&self, entry: &Entry) -> Result<(), ContainerError> {
+        entry.write(FILE, &serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    fn read(folder: &Path) -> Result<Option<Self>, ContainerError> {
+        let path = folder.join(FILE);
+        let text = match std::fs::read(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            read => at(read, "read", &path)?,
+        };
+        let read = serde_json::from_slice(&text);
+        read.map(Some).map_err(|e| ContainerError::StateDamaged {
+            path: path.display().to_string(),
+            why: e.to_string(),
+        })
+    }
+
     fn add(&mut self, inside: &str) -> Result<(), String> {
         for at in 0..self.network.plugins.len() {
             let plugin = &self.network.plugins[at];
@@ -180,7 +232,7 @@ impl Attached {
         input: &[u8],
         inside: &str,
     ) -> Result<Vec<u8>, String> {
-        let path = PLUGINS.join(":");
+        let path = self.network.folders.join(":");
         let env = [
             ("CNI_COMMAND", verb),
             ("CNI_CONTAINERID", &self.id),
@@ -204,13 +256,13 @@ impl Attached {
     }
 
     /// Its network namespace, if the container is there; it stays while this is held.
-    pub(super) fn open(&self) -> Option<OwnedFd> {
+    fn open(&self) -> Option<OwnedFd> {
         let file = File::open(format!("/proc/{}/ns/net", self.pid)).ok()?;
         (start_time(self.pid) == Some(self.started)).then(|| file.into())
     }
 
     /// DEL; without a namespace the plugins release what is outside of it.
-    pub(super) fn detach(&self, inside: Option<&OwnedFd>) -> Result<(), String> {
+    fn detach(&self, inside: Option<&OwnedFd>) -> Result<(), String> {
         let own = std::process::id();
         let path = inside.map(|fd| format!("/proc/{own}/fd/{}", fd.as_raw_fd()));
         self.each("DEL", path.as_deref().unwrap_or_default())

@@ -1,6 +1,7 @@
 //! The file with a network's name servers: made empty in front of the plan, filled once the network has answered.
 //!
-//! Beside the folder of the states, one a launch; dropping it removes it. Made by the command line.
+//! Beside the folder of the states, one a launch; dropping it removes it, unless the container goes on without us. Made
+//! by the command line.
 
 use crate::paths::HostPath;
 use nix::fcntl::OFlag;
@@ -37,6 +38,13 @@ impl Resolver {
         Ok(Self {
             path: HostPath::trusted(path.clone()),
         })
+    }
+}
+
+impl Resolver {
+    /// The container has it now: `delete` removes it.
+    pub fn keep(self) {
+        std::mem::forget(self);
     }
 }
 

@@ -5,6 +5,7 @@ use super::build::{Context, build};
 use super::error::{ContainerError, sys};
 use super::hooks;
 use super::janitor::Janitor;
+use super::network;
 use super::signals::{Forwarding, block_signals};
 use super::store::{Entry, Store};
 use super::streams::{Relay, copy, drain, streams};
@@ -60,12 +61,13 @@ pub fn run(
         (&mut janitor, &mut left),
         &signals,
     );
-    if let Some(network) = context.network.take() {
-        context.warn(network.detach());
+    let ours = entry.relock();
+    if !matches!(ours, Ok(false)) {
+        context.warn(network::detached(context.network.take()));
     }
-    let removed = match entry.relock() {
+    let removed = match ours {
         Ok(true) => entry.remove().map(|()| true),
-        // `delete --force` has been here (and ran the last hooks): what has the name now is not ours.
+        // `delete --force` has been here (it has detached it and run the last hooks): what has the name now is not ours.
         Ok(false) => Ok(false),
         Err(error) => Err(error),
     };

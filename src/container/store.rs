@@ -112,10 +112,15 @@ impl Claim {
     /// Removes what was made for it, and the container's folder if it is this claim's.
     pub fn undo(&self) {
         let _ = fs::remove_dir_all(&self.beside);
-        let found = fs::symlink_metadata(&self.dir).ok().map(|m| m.ino());
-        if self.inode.is_some() && found == self.inode {
-            let _ = fs::remove_dir_all(&self.dir);
+        if let Some(folder) = self.folder() {
+            let _ = fs::remove_dir_all(folder);
         }
+    }
+
+    /// The container's folder; `None`: it was not taken, or has been deleted, and the id may be another's by now.
+    pub fn folder(&self) -> Option<&Path> {
+        let found = fs::symlink_metadata(&self.dir).ok().map(|m| m.ino());
+        (self.inode.is_some() && found == self.inode).then_some(&self.dir)
     }
 }
 

@@ -6,6 +6,7 @@ use super::collectors::LogsTable;
 use super::document::{Diagnostic, Document};
 use super::file::{Bound, CapabilityEntry, OnExcess, Operators, PolicyFile, Volumes};
 use super::grant::Template;
+use super::networks::NetworkFolders;
 use super::quantity::{Amount, Count, Cpus};
 use super::watch::LifetimeTable;
 use serde::Serialize;
@@ -48,6 +49,8 @@ pub struct Ceilings {
     pub hooks: Vec<String>,
     /// How many TCP ports.
     pub max_ports: u32,
+    /// Where the site's networks are.
+    pub networks: NetworkFolders,
     /// Where records are appended, beside the container's own folder.
     pub records: Option<String>,
     /// Where what containers say goes.
@@ -112,6 +115,7 @@ impl Ceilings {
             sysctl: Vec::new(),
             hooks: Vec::new(),
             max_ports: 0,
+            networks: NetworkFolders::default(),
             records: None,
             logs: LogsTable::default(),
             lifetime: None,
@@ -128,6 +132,8 @@ impl Ceilings {
         all.sysctl = file.sysctl.clone().unwrap_or_default();
         all.hooks = file.hooks.clone().unwrap_or_default();
         all.max_ports = file.ports.map_or(0, |p| p.max);
+        let networks = file.networks.clone().unwrap_or_default();
+        all.networks = all.networks.with(&networks);
         let table = file.limits.clone().unwrap_or_default();
         let limits = &mut all.limits;
         state(&mut limits.memory, table.memory);
@@ -211,6 +217,7 @@ pub fn parse(doc: &Document<'_>, problems: &mut Vec<Diagnostic>) -> PolicyFile {
         sysctl: doc.value("sysctl", problems),
         hooks: doc.value("hooks", problems),
         ports: doc.value("ports", problems),
+        networks: doc.value("networks", problems),
         records: doc.value("records", problems),
         logs: doc.value("logs", problems),
         lifetime: doc.value("lifetime", problems),

@@ -5,6 +5,7 @@
 use super::collectors::LogsTable;
 use super::exceptions::Exception;
 use super::grant::Template;
+use super::networks::NetworkTable;
 use super::quantity::{Amount, Count, Cpus};
 use super::watch::LifetimeTable;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,8 @@ pub struct PolicyFile {
     pub hooks: Option<Vec<String>>,
     /// TCP ports.
     pub ports: Option<PortTable>,
+    /// Where the site's CNI networks are described, and the programs that carry them out.
+    pub networks: Option<NetworkTable>,
     /// File that the record of every launch, and of every refused one, is appended to, one line of JSON each: an
     /// absolute path in a folder of root's. A launch whose record can't be written does not happen.
     pub records: Option<String>,
@@ -65,6 +68,7 @@ impl PolicyFile {
         "sysctl",
         "hooks",
         "ports",
+        "networks",
         "records",
         "logs",
         "lifetime",

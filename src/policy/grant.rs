@@ -78,6 +78,9 @@ pub struct Grant {
     /// What comes in and goes out.
     #[serde(skip_serializing_if = "Openings::is_empty")]
     pub openings: Openings,
+    /// Where the site's networks are, if it is attached to one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub networks: Option<super::NetworkFolders>,
     /// Name of the host inside; `None`: the container's name.
     pub hostname: Option<String>,
     /// NIS domain name.

@@ -16,6 +16,7 @@ mod grant;
 mod layers;
 mod loosened;
 mod migration;
+mod networks;
 mod quantity;
 mod rules;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use grant::*;
 pub use layers::{COMPAT_TOML, DEFAULT_TOML, Policy, Source, Texts};
 pub use loosened::{Ceiling, ExecVerb, Loosened};
 pub use migration::{ImageNeeds, Migration, Need};
+pub use networks::{NetworkFolders, NetworkTable};
 pub use quantity::{Amount, Count, Cpus};
 pub use rules::{MOUNT_OPTIONS, decide, is_login, is_supervisor, looks_secret, rules_of};
 

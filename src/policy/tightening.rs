@@ -9,6 +9,7 @@ use super::exceptions::{Exception, matches};
 use super::file::{Bound, LimitTable, PolicyFile, Volumes};
 use super::grant::Template;
 use super::loosened::{Ceiling, Loosened};
+use super::networks::{is_plain, not_plain};
 use crate::controls::ControlId;
 
 /// One way in which a site's file is looser than the ceiling: where, what, and the exception that would cover it.
@@ -70,6 +71,11 @@ impl Tightening<'_, '_> {
             }));
         }
         all.lifetime = file.lifetime.or(all.lifetime);
+        // Whether a network is given is an exception's to say; where they are, the site's.
+        if let Some(networks) = &file.networks {
+            networks.check(self.doc, self.problems);
+            all.networks = all.networks.with(networks);
+        }
         self.capabilities(&mut all, file);
         self.limits(&mut all.limits, file.limits.as_ref());
         self.volumes(&mut all, file);
@@ -210,18 +216,10 @@ impl Tightening<'_, '_> {
         ];
         for (key, list) in lists {
             for (at, path) in list.iter().enumerate() {
-                let doubled = path.len() > 1 && (path.contains("//") || path.ends_with('/'));
-                if !path.starts_with('/')
-                    || doubled
-                    || path.split('/').any(|p| p == "." || p == "..")
-                {
-                    let message = format!(
-                        "{path:?} is not an absolute path without '.', '..' and doubled slashes"
-                    );
-                    self.problems.push(
-                        self.doc
-                            .problem(&["volumes", key, &at.to_string()], message),
-                    );
+                if !is_plain(path) {
+                    let at = at.to_string();
+                    let problem = self.doc.problem(&["volumes", key, &at], not_plain(path));
+                    self.problems.push(problem);
                 }
             }
         }

@@ -52,7 +52,7 @@ pub fn features() -> Value {
             "mountExtensions": { "idmap": { "enabled": true } },
             "netDevices": { "enabled": true }
         },
-        "potentiallyUnsafeConfigAnnotations": ["org.cofferdam.expose", "org.cofferdam.template"],
+        "potentiallyUnsafeConfigAnnotations": ["org.cofferdam.expose", "org.cofferdam.network", "org.cofferdam.template"],
         "annotations": {
             "org.cofferdam.version": env!("CARGO_PKG_VERSION"),
             "org.cofferdam.exec": "once",

@@ -59,9 +59,14 @@ impl Openings {
         self.listen.iter().flat_map(names).collect()
     }
 
-    /// Whether nothing is declared.
+    /// Whether nothing is declared; a file that waits for its name servers declares nothing.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let resolver = self.resolver.clone();
+        *self
+            == Self {
+                resolver,
+                ..Self::default()
+            }
     }
 }
 
@@ -96,6 +101,9 @@ pub struct Publish {
     /// Which protocol.
     pub protocol: Protocol,
 }
+
+/// The annotation that asks for a network, as `--network` does.
+pub const NETWORK: &str = "org.cofferdam.network";
 
 /// How the bytes of a published port travel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -449,7 +457,7 @@ pub fn network(text: &str) -> Result<String, NotUnderstood> {
         Some(name) if is_name(name) => Ok(name.into()),
         _ => no(
             text,
-            "expected cni:NAME, the name of a network in /etc/cni/net.d (the host's network is never given, SS-011/8.1.3)",
+            "expected cni:NAME, the name of one of the site's CNI networks (the host's network is never given, SS-011/8.1.3)",
         ),
     }
 }

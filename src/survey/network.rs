@@ -4,6 +4,7 @@
 //! and runs nothing; `container::network` does.
 
 use crate::bundle::writable_by;
+use crate::policy::NetworkFolders;
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,13 +12,9 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Where conf lists are.
-const LISTS: &str = "/etc/cni/net.d";
-/// Where plugins are, in order.
-pub const PLUGINS: [&str; 2] = ["/usr/lib/cni", "/opt/cni/bin"];
 /// What the interface is called inside.
 pub const IFNAME: &str = "eth0";
-/// A conf list has so many bytes at most, and so many plugins: the janitor is told of all of it over a pipe.
+/// A conf list has so many bytes at most, and so many plugins.
 const MOST: u64 = 16 << 10;
 const MOST_PLUGINS: usize = 16;
 
@@ -32,6 +29,8 @@ pub struct Network {
     pub version: String,
     /// Whether its plugins may be asked whether all is as it should be.
     pub check: bool,
+    /// Folders of plugins, for those that run others.
+    pub folders: Vec<String>,
     /// Carried out in this order, and taken back in the other.
     pub plugins: Vec<Plugin>,
 }
@@ -73,11 +72,8 @@ impl Network {
 }
 
 /// The conf list of that name, and its programs; or why it can't be used.
-pub(super) fn find(name: &str) -> Result<Network, String> {
-    find_in(Path::new(LISTS), &PLUGINS.map(Path::new), name)
-}
-
-fn find_in(lists: &Path, programs: &[&Path], name: &str) -> Result<Network, String> {
+pub(super) fn find(folders: &NetworkFolders, name: &str) -> Result<Network, String> {
+    let lists = Path::new(&folders.lists);
     let entries = std::fs::read_dir(lists).map_err(|e| format!("{}: {e}", lists.display()))?;
     let mut files: Vec<PathBuf> = entries
         .flatten()
@@ -89,7 +85,7 @@ fn find_in(lists: &Path, programs: &[&Path], name: &str) -> Result<Network, Stri
     for file in &files {
         match read(file) {
             Ok(list) if list.get("name").and_then(Value::as_str) == Some(name) => {
-                return network(file, &list, programs, name)
+                return network(file, &list, &folders.plugins, name)
                     .map_err(|why| format!("{}: {why}", file.display()));
             }
             Ok(_) => {}
@@ -127,7 +123,7 @@ fn roots(path: &Path) -> Result<(), String> {
     }
 }
 
-fn network(file: &Path, list: &Value, programs: &[&Path], name: &str) -> Result<Network, String> {
+fn network(file: &Path, list: &Value, programs: &[String], name: &str) -> Result<Network, String> {
     roots(file)?;
     let word = |key: &str| list.get(key).and_then(Value::as_str);
     let plugins = list.get("plugins").and_then(Value::as_array);
@@ -146,6 +142,7 @@ fn network(file: &Path, list: &Value, programs: &[&Path], name: &str) -> Result<
         file: file.display().to_string(),
         version: version.into(),
         check: disabled != Some(true) && !version.starts_with("0.3."),
+        folders: programs.to_vec(),
         plugins: plugins
             .iter()
             .map(|p| plugin(p, programs))
@@ -153,7 +150,7 @@ fn network(file: &Path, list: &Value, programs: &[&Path], name: &str) -> Result<
     })
 }
 
-fn plugin(config: &Value, programs: &[&Path]) -> Result<Plugin, String> {
+fn plugin(config: &Value, programs: &[String]) -> Result<Plugin, String> {
     let config = config.as_object().ok_or("a plugin must be an object")?;
     let kind = config.get("type").and_then(Value::as_str);
     let kind = kind.ok_or("a plugin has no \"type\"")?;
@@ -170,20 +167,17 @@ fn plugin(config: &Value, programs: &[&Path]) -> Result<Plugin, String> {
     })
 }
 
-fn program(kind: &str, programs: &[&Path]) -> Result<String, String> {
+fn program(kind: &str, programs: &[String]) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if kind.is_empty() || kind.starts_with('.') || !kind.chars().all(plain) {
         return Err(format!("type {kind:?} is not the name of a program"));
     }
-    let candidates = programs.iter().map(|dir| dir.join(kind));
+    let candidates = programs.iter().map(|dir| Path::new(dir).join(kind));
     let found = candidates.filter_map(|path| std::fs::canonicalize(path).ok());
     let mut found = found.filter(|path| path.is_file());
     let Some(path) = found.next() else {
-        let dirs: Vec<String> = programs.iter().map(|p| p.display().to_string()).collect();
-        return Err(format!(
-            "the plugin {kind:?} is not in {}",
-            dirs.join(" or ")
-        ));
+        let folders = programs.join(" or ");
+        return Err(format!("the plugin {kind:?} is not in {folders}"));
     };
     roots(&path)?;
     Ok(path.display().to_string())

@@ -327,6 +327,42 @@ fn a_published_port_and_a_network_of_its_own_reach_the_service() {
     host.assert_clean();
 }
 
+/// The site's own network, by an annotation, for whom policy names: podman itself gives the container none.
+#[test]
+fn a_network_of_the_site_s_is_attached_by_annotation_and_taken_back() {
+    engines!("podman", "ip", "busybox", "cni/bridge");
+    let host = boot();
+    // Its httpd makes a process for each connection.
+    host.write("/etc/cofferdam/policy.toml", TRANSITION);
+    let list = r#"{"cniVersion": "0.4.0", "name": "site", "plugins": [{"type": "bridge", "bridge": "site0",
+        "isGateway": true, "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.77.0.0/24"}]]}}]}"#;
+    host.write("/etc/cni/net.d/10-site.conflist", list);
+    let flags = "--annotation org.cofferdam.network=cni:site --annotation org.cofferdam.expose=80";
+    let serve = ["httpd", "-f", "-p", "80", "-h", "/etc"];
+    let refused = run(&host, &format!("--rm {flags}"), &serve);
+    refused.said(126, &["SS-011/8.1.3", "networks = [\"site\"]"]);
+    let allowed = exception("site-network", "8.1.3", "networks = [\"site\"]");
+    let allowed = format!("version = 1\n{allowed}");
+    host.write("/etc/cofferdam/exceptions.d/networks.toml", &allowed);
+    let leases = |h: &Host| {
+        let find = "find /var/lib/cni/networks/site -name '10.*' -printf '%f '";
+        h.script(find).out.trim().to_string()
+    };
+    // By force, and after an end of its own.
+    for end in ["podman rm -f -t 0 web", "podman kill web"] {
+        run(&host, &format!("-d --name web {flags}"), &serve).ok();
+        let address = leases(&host);
+        assert!(address.starts_with("10.77.0."), "{address:?}");
+        let get = format!("busybox wget -q -O - http://{address}/group");
+        host.until("the service answers", |h| h.line(&get).ended());
+        host.line(end).ok();
+        host.line("podman rm -f -i -t 0 web").ok();
+        assert_eq!(leases(&host), "");
+        host.script("! ip -o link | grep -q veth").ok();
+    }
+    host.assert_clean();
+}
+
 #[test]
 fn the_whole_story_reaches_the_spool_and_a_collector() {
     engines!("podman", "ip", "busybox", "rsyslogd");

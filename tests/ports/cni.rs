@@ -10,7 +10,7 @@ use nix::sched::{CloneFlags, unshare};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-const BRIDGE: &str = r#"{"type": "bridge", "bridge": "site0", "isGateway": true,
+pub const BRIDGE: &str = r#"{"type": "bridge", "bridge": "site0", "isGateway": true,
     "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.77.0.0/24"}]]},
     "dns": {"nameservers": ["10.77.0.1"], "search": ["site.example"]}}"#;
 const PTP: &str = r#"{"type": "ptp",
@@ -19,7 +19,7 @@ const PTP: &str = r#"{"type": "ptp",
 const LEASES: &str = "/var/lib/cni/networks/site";
 
 /// A host with a network `site` of these plugins; false: it has none of Debian's.
-fn site(rig: &Rig, plugins: &[&str]) -> bool {
+pub fn site(rig: &Rig, plugins: &[&str]) -> bool {
     if !Path::new("/usr/lib/cni/bridge").exists() {
         skip(
             "cni",
@@ -50,14 +50,14 @@ fn site(rig: &Rig, plugins: &[&str]) -> bool {
     true
 }
 
-fn list(plugins: &[&str]) {
+pub fn list(plugins: &[&str]) {
     let all = plugins.join(", ");
     let text = format!(r#"{{"cniVersion": "0.4.0", "name": "site", "plugins": [{all}]}}"#);
     std::fs::write("/etc/cni/net.d/10-site.conflist", text).unwrap();
 }
 
 /// A plugin of the test's own.
-fn script(name: &str, text: &str) -> String {
+pub fn script(name: &str, text: &str) -> String {
     let path = format!("/opt/cni/bin/{name}");
     std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -65,7 +65,7 @@ fn script(name: &str, text: &str) -> String {
 }
 
 /// Notes what it is asked, and hands on what it is given.
-fn noting() -> String {
+pub fn noting() -> String {
     script(
         "noting",
         r#"echo "$CNI_COMMAND $CNI_IFNAME ${CNI_NETNS:+inside}" >> /opt/noted
@@ -73,13 +73,13 @@ fn noting() -> String {
     )
 }
 
-fn noted() -> Vec<String> {
+pub fn noted() -> Vec<String> {
     let text = std::fs::read_to_string("/opt/noted").unwrap_or_default();
     text.lines().map(String::from).collect()
 }
 
 /// Addresses that are given away.
-fn leases() -> Vec<String> {
+pub fn leases() -> Vec<String> {
     let entries = std::fs::read_dir(LEASES).into_iter().flatten().flatten();
     let names = entries.filter_map(|e| e.file_name().into_string().ok());
     names.filter(|name| name.starts_with("10.")).collect()
@@ -94,7 +94,7 @@ fn veths() -> Vec<String> {
 }
 
 #[track_caller]
-fn nothing_left(rig: &Rig, name: &str) {
+pub fn nothing_left(rig: &Rig, name: &str) {
     rig.assert_clean(name);
     until("addresses and interfaces given back", || {
         (leases().is_empty() && veths().is_empty()).then_some(())

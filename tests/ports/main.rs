@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attached;
 mod bad_input;
 mod cni;
 mod events;

@@ -16,12 +16,13 @@ const DANGEROUS: [&str; 7] = [
 ];
 
 /// Ours.
-const OWN: [&str; 10] = [
+const OWN: [&str; 11] = [
     "org.cofferdam.publish",
     "org.cofferdam.publish-mode",
     "org.cofferdam.link",
     "org.cofferdam.permit-peers",
     "org.cofferdam.connect",
+    crate::request::openings::NETWORK,
     "org.cofferdam.expose",
     "org.cofferdam.template",
     "org.cofferdam.image",

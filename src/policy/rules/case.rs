@@ -316,6 +316,7 @@ fn nothing(bundle: &Bundle) -> Grant {
         cgroup: CgroupPlace::default(),
         sysctl: Vec::new(),
         net_devices: Vec::new(),
+        networks: None,
         ports: Ports::Declared(Vec::new()),
         openings: Openings::default(),
         hostname: None,

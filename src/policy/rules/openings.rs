@@ -24,28 +24,36 @@ pub(super) fn declared(case: &mut Case<'_>) {
     doubles(case, &asked);
     native_only(case, &asked);
     connects(case, &mut asked);
-    if let Some(name) = asked.cni.clone()
-        && !case.waived("--network", format!("the network {name}"), |g| {
-            g.networks.contains(&name)
-        })
-    {
-        let remedy = "no network by default: publish, link and connect reach what is declared; an exception with networks lifts it";
-        case.refuse(
-            ControlId::S8_1_3,
-            "--network",
-            format!("the network {name}"),
-            remedy,
-        );
-        asked.cni = None;
-    }
-    resolver(case, &asked);
+    network(case, &mut asked);
     case.grant.openings = asked;
 }
 
-/// The name servers of a network, unless the site has put a file of its own there.
-fn resolver(case: &mut Case<'_>, asked: &Openings) {
+/// A network of the site's: none but what an exception names.
+fn network(case: &mut Case<'_>, asked: &mut Openings) {
+    let Some(name) = asked.cni.clone() else {
+        return;
+    };
+    let pointer = match case.bundle.extras.openings.cni {
+        Some(_) => "--network".to_string(),
+        None => format!("/annotations/{}", openings::NETWORK),
+    };
+    let what = format!("the network {name}");
+    if !case.waived(&pointer, &what, |g| g.networks.contains(&name)) {
+        let remedy = format!(
+            "no network by default: publish, link and connect reach what is declared; an exception with networks = [{name:?}] lifts it"
+        );
+        case.refuse(ControlId::S8_1_3, &pointer, what, remedy);
+        asked.cni = None;
+        return;
+    }
+    case.grant.networks = Some(case.policy.ceilings.networks.clone());
+    resolver(case, asked, &pointer);
+}
+
+/// The name servers of a network, unless the request has put a file of its own there.
+fn resolver(case: &mut Case<'_>, asked: &Openings, pointer: &str) {
     let target = GuestPath::root().join("etc/resolv.conf");
-    let (Some(_), Some(path)) = (&asked.cni, asked.resolver.clone()) else {
+    let Some(path) = asked.resolver.clone() else {
         return;
     };
     if case.grant.mounts.iter().any(|m| m.target == target) {
@@ -56,7 +64,7 @@ fn resolver(case: &mut Case<'_>, asked: &Openings) {
         recursive: false,
         ids: Translation::None,
     };
-    let mut mount = super::mounts::plain(target, source, "--network");
+    let mut mount = super::mounts::plain(target, source, pointer);
     mount.readonly = true;
     case.grant.mounts.push(mount);
 }
@@ -88,6 +96,15 @@ fn annotated(case: &mut Case<'_>) -> Openings {
         openings::mode,
     );
     out.mode = modes.last().copied().unwrap_or_default();
+    let networks = each(case, "network", words(case, "network"), openings::network);
+    if networks.len() > 1 {
+        let pointer = format!("/annotations/{}", openings::NETWORK);
+        let found = format!("the networks {}", networks.join(" and "));
+        let remedy = "a container is attached to one network: name one";
+        case.refuse(ControlId::S8_1_3, &pointer, found, remedy);
+    }
+    out.cni = networks.into_iter().next();
+    out.resolver = case.bundle.extras.openings.resolver.clone();
     out
 }
 
