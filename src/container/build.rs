@@ -23,6 +23,7 @@ use crate::sandbox::{Created, Launched, StartGate, Streams, launch, prepare};
 use crate::verify::{self, Verification};
 use std::cell::RefCell;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 /// What a launch needs beside the plan, for its record and its state.
 pub struct Context<'a> {
@@ -315,7 +316,14 @@ fn asked(plan: &Plan, created: &Created) -> Result<Option<ports::Asked>, Contain
         listener,
         plain: watch.plain.clone(),
         tells: watch.tells,
+        every: pulse(plan),
     }))
+}
+
+/// From one heartbeat of the monitor to the next; without a spool as often as by default.
+fn pulse(plan: &Plan) -> Duration {
+    let logs = plan.monitor.as_ref().and_then(|m| m.watch.logs.as_ref());
+    Duration::from_secs(logs.map_or(60, |logs| logs.heartbeat.max(1)))
 }
 
 /// The stop in front of the pivot, and what startContainer hooks will read.

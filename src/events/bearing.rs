@@ -35,7 +35,9 @@ impl What {
             Self::PeerRefused { .. } => vec![C::S8_4_2],
             Self::Collector { .. } | Self::Spool { .. } | Self::Gap { .. } => vec![C::S8_4_2],
             Self::RateLimited { .. } | Self::WorkerRestarted { .. } => vec![C::S8_4_2],
-            Self::Port { .. } | Self::PortRefused { .. } => vec![C::S8_2_4],
+            Self::Port { .. } | Self::PortNative { .. } | Self::PortRefused { .. } => {
+                vec![C::S8_2_4]
+            }
             Self::LifetimeReached { .. } => vec![C::Osg3],
             Self::Clamped { .. } | Self::Hook { .. } => Vec::new(),
             Self::Started { .. } | Self::Exited { .. } => vec![C::S8_3_4],

@@ -314,6 +314,13 @@ pub enum What {
         /// Bytes from the container.
         bytes_out: u64,
     },
+    /// What the kernel says of a port whose connections pass through nobody.
+    PortNative {
+        /// The port on the host.
+        port: u16,
+        /// Connections established at this moment; those that came and went since the last event are not counted.
+        established: u64,
+    },
     /// A connection to a port that was turned away.
     PortRefused {
         /// The port.

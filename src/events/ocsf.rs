@@ -5,7 +5,7 @@
 //! | started, exited, exec, hook | Process Activity (1007) |
 //! | identity, granted, clamped, exception-used, verified, refused | Compliance Finding (2003), with the controls |
 //! | denied-call, denied-access, oom-killed, limit-hit, peer-refused | Detection Finding (2004) |
-//! | port, port-refused | Network Activity (4001) |
+//! | port, port-native, port-refused | Network Activity (4001) |
 //! | everything else | Application Lifecycle (6002) |
 //!
 //! The event itself stands, whole, in `unmapped`.
@@ -63,7 +63,7 @@ fn kind(what: &What) -> (Class, u64, u64, Option<bool>) {
         What::DeniedCall { .. } | What::DeniedAccess { .. } => (Detection, CREATE, 3, None),
         What::PeerRefused { .. } => (Detection, CREATE, 4, None),
         What::OomKilled { .. } | What::LimitHit { .. } => (Detection, CREATE, 2, None),
-        What::Port { .. } => (Network, 6, 1, None),
+        What::Port { .. } | What::PortNative { .. } => (Network, 6, 1, None),
         What::PortRefused { .. } => (Network, 5, 2, None),
         What::LifetimeReached { .. } => (Lifecycle, 4, 1, None),
         What::Changed {
@@ -197,6 +197,9 @@ fn network(event: &Event, host: &str) -> Value {
         } => json!({
             "dst_endpoint": { "hostname": host, "port": port },
             "traffic": { "bytes_in": bytes_in, "bytes_out": bytes_out },
+        }),
+        What::PortNative { port, .. } => json!({
+            "dst_endpoint": { "hostname": host, "port": port },
         }),
         What::PortRefused { port, peer, .. } => json!({
             "dst_endpoint": { "hostname": host, "port": port },

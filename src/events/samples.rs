@@ -156,6 +156,10 @@ pub fn samples(text: &str) -> Vec<What> {
             bytes_in: 1,
             bytes_out: 1,
         },
+        What::PortNative {
+            port: 80,
+            established: 1,
+        },
         What::PortRefused {
             port: 80,
             peer: s(),

@@ -180,6 +180,11 @@ fn about_the_way(what: &What) -> String {
             open,
             ..
         } => format!("port {port}: {accepted} connections taken, {refused} refused, {open} open"),
+        What::PortNative { port, established } => {
+            format!(
+                "port {port}: {established} connections established now, by the service's own socket"
+            )
+        }
         What::PortRefused {
             port,
             peer,

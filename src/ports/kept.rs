@@ -22,6 +22,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 /// Whose ports they are.
 pub struct Whose<'a> {
@@ -47,6 +48,8 @@ pub struct Asked {
     pub plain: Program,
     /// Whether refused calls are told, and not only answered.
     pub tells: bool,
+    /// How often is told how many connections there are.
+    pub every: Duration,
 }
 
 /// Everything that forwarders are made of, again and again.
@@ -76,6 +79,7 @@ pub(super) struct Native {
     notebook: OwnedFd,
     made: OwnedFd,
     tells: bool,
+    every: Duration,
     pid: i32,
     pidfd: OwnedFd,
     proc: OwnedFd,
@@ -101,6 +105,7 @@ fn asked_for(whose: &Whose<'_>) -> Result<Option<Native>, Errno> {
         notebook: Notebook::make(&asked.plain)?,
         made: native::made()?,
         tells: asked.tells,
+        every: asked.every,
         pid: whose.pid,
         pidfd: dup(whose.pidfd)?,
         proc: open("/proc", flags, nix::sys::stat::Mode::empty())?,
@@ -223,6 +228,7 @@ impl Kept {
                 true => self.events.from_number(HIGH),
                 false => Sender::nowhere(self.events.about().clone()),
             },
+            counts: (self.events.from_number(HIGH), native.every),
         };
         native::serve(post, watched, ready)
     }

@@ -16,6 +16,7 @@
 mod admission;
 pub mod cni;
 mod error;
+mod established;
 mod events;
 mod flow;
 pub mod folder;

@@ -10,6 +10,7 @@
 //! A binder that is killed over a call has a successor, which finds the call in the notebook and carries it out again:
 //! so each step here can be repeated.
 
+use super::established::Established;
 use super::jail;
 use super::options;
 use crate::events::Sender;
@@ -24,6 +25,7 @@ use nix::errno::Errno;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
 
 const SO_NETNS_COOKIE: i32 = 71;
 
@@ -53,6 +55,8 @@ pub(super) struct Watched {
     /// Sockets that were made ([`made`]).
     pub(super) made: OwnedFd,
     pub(super) events: Sender,
+    /// Where it tells how many connections there are, and how often.
+    pub(super) counts: (Sender, Duration),
 }
 
 /// Memory for [`Watched::made`].
@@ -70,6 +74,7 @@ struct Worker {
     given: Vec<u64>,
     /// The same of those made here, the latest ones: how many there were, then a ring of them.
     made: Shared,
+    established: Option<Established>,
 }
 
 /// More than a program has in front of their `listen` at once.
@@ -116,6 +121,7 @@ pub(super) fn serve(
         host,
         bind: call("bind"),
         listen: call("listen"),
+        established: established(&post, watched.counts),
         post,
     };
     let mut notebook = Notebook::open(&watched.notebook)?;
@@ -124,6 +130,7 @@ pub(super) fn serve(
     let mut keep = worker.descriptors(ready);
     keep.push(watched.listener.as_raw_fd());
     keep.extend(watched.events.numbers());
+    keep.extend(worker.established.iter().flat_map(Established::numbers));
     jail::enter_binder(&keep, proc, worker.needs_low_ports())?;
     let _ = process::write(ready.as_raw_fd(), &[0; 4]);
     let _ = nix::unistd::close(ready.as_raw_fd());
@@ -138,6 +145,15 @@ pub(super) fn serve(
     };
     watcher.serve();
     process::exit_now(0)
+}
+
+/// Of every port that is the host's and the program's at once.
+fn established(post: &Post, (events, every): (Sender, Duration)) -> Option<Established> {
+    let handed = post.listening.iter();
+    let handed = handed.filter_map(|s| net::local(s.as_fd()).ok()?.internet());
+    let published = post.published.iter().map(|(p, _)| p.at);
+    let places: Vec<SocketAddr> = published.chain(handed).collect();
+    Established::of(&places, events, every)
 }
 
 fn cookie(socket: &OwnedFd) -> Result<u64, Errno> {
@@ -172,6 +188,10 @@ impl Carrier for Worker {
         };
         // Everything else is the program's own affair.
         matches!(answer, Answer::Errno(libc::EACCES)).then_some(libc::EACCES as u16)
+    }
+
+    fn due(&mut self, now: Instant) -> Option<Duration> {
+        self.established.as_mut().map(|e| e.due(now))
     }
 }
 

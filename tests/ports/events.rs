@@ -272,3 +272,55 @@ fn under_an_engine_the_last_counts_are_in_the_spool() {
         assert_eq!((seen.accepted, seen.refused), (11, resets), "{events:#?}");
     }
 }
+
+/// No byte of them passes through us: at each heartbeat the kernel is asked what is established.
+#[test]
+fn connections_of_native_ports_are_told_as_the_kernel_counts_them() {
+    need!(Root, Landlock);
+    let published = vec!["-p", "8080:80", "--publish-mode", "native"];
+    let handed = ["--listen", "tcp://127.0.0.1:8080"];
+    let handed = [&handed[..], &["--listen", "tcp://[::1]:8080"]].concat();
+    for (flags, args) in [
+        (published, &["serve", "[::]:80"][..]),
+        (handed, &["listen-fds"]),
+    ] {
+        alone();
+        let rig = Rig::new();
+        rig.except("8.5.5", "max_ports = 2");
+        let spool = rig.with_spool();
+        let policy = rig.path("policy.toml");
+        let faster = std::fs::read_to_string(&policy).unwrap() + "heartbeat = \"1s\"\n";
+        std::fs::write(&policy, faster).unwrap();
+        let name = unique("p");
+        let command = rig.run_command(&name, &flags, args);
+        let _running = Running::named(name.clone(), command);
+        let served = |at: &str| {
+            crate::host::until("a connection", || {
+                let mut stream = std::net::TcpStream::connect(at).ok()?;
+                stream
+                    .set_read_timeout(Some(crate::host::PATIENCE))
+                    .unwrap();
+                let answer = line(&mut stream, "who");
+                (!answer.is_empty()).then_some(stream)
+            })
+        };
+        let four = ["127.0.0.1:8080"; 3].map(served);
+        let six = ["[::1]:8080"; 2].map(served);
+        // Somebody else's, at the same port of another address.
+        let other = std::net::TcpListener::bind("127.0.0.2:8080").ok();
+        let _others = other.as_ref().map(|_| connect("127.0.0.2:8080"));
+        assert_eq!(other.is_some(), flags.contains(&"--listen"));
+        let told = |number| {
+            crate::host::until(&format!("{number} established"), || {
+                let all = spooled(&spool.join(&name));
+                let is = |e: &Event| matches!(e.what, What::PortNative { port: 8080, established } if established == number);
+                all.iter().any(is).then_some(())
+            });
+        };
+        told(5);
+        drop(four);
+        told(2);
+        drop(six);
+        told(0);
+    }
+}

@@ -25,7 +25,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pace::Pace;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Who carries out calls that the filter does not refuse and asks about all the same.
 pub trait Carrier: Send {
@@ -35,6 +35,11 @@ pub trait Carrier: Send {
     /// Carries one out and answers it; the errno, if it was refused for a control's sake. `again`: somebody was killed
     /// over it, who may have done any part of it.
     fn carry(&self, asked: &Notification, again: bool) -> Option<u16>;
+
+    /// Does what only time makes due; when it wants to be asked again.
+    fn due(&mut self, _now: Instant) -> Option<Duration> {
+        None
+    }
 }
 
 /// One container's watcher.
@@ -65,8 +70,9 @@ impl Watcher {
         loop {
             let now = Instant::now();
             self.tell(tally.due(now));
+            let carrier = self.carrier.as_mut().and_then(|c| c.due(now));
             let mut fds = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
-            let ready = poll(&mut fds, patience(&tally, now));
+            let ready = poll(&mut fds, patience(&tally, carrier, now));
             let seen = fds[0].revents().unwrap_or(PollFlags::empty());
             match ready {
                 Ok(0) | Err(Errno::EINTR) => continue,
@@ -126,11 +132,14 @@ fn call_of(asked: &Notification) -> Call {
     }
 }
 
-fn patience(tally: &Tally<Denial>, now: Instant) -> PollTimeout {
-    let left = tally
-        .next_due()
-        .map(|due| due.saturating_duration_since(now));
-    left.map_or(PollTimeout::NONE, |left| {
-        PollTimeout::try_from(left.as_millis() as i32 + 1).unwrap_or(PollTimeout::NONE)
-    })
+fn patience(tally: &Tally<Denial>, carrier: Option<Duration>, now: Instant) -> PollTimeout {
+    let tally = tally.next_due();
+    let tally = tally.map(|due| due.saturating_duration_since(now));
+    tally
+        .into_iter()
+        .chain(carrier)
+        .min()
+        .map_or(PollTimeout::NONE, |left| {
+            PollTimeout::try_from(left.as_millis() as i32 + 1).unwrap_or(PollTimeout::NONE)
+        })
 }
