@@ -1,10 +1,11 @@
 //! A published port beside the same server on the host and beside the peers: requests a second (wrk, 16 connections)
-//! and bytes a second (one download).
+//! and bytes a second (one download); and the forwarder's memory, idle and after ten thousand connections.
 //!
 //! Each round asks every contestant in turn (A B C A B C …), in a network namespace of the bench's own. Read the last
 //! column, the ratio to `host`. `cargo bench --bench ports -- [ROUNDS]`; needs root, wrk and curl; docker-proxy and
 //! socat where they are installed.
 
+mod memory;
 mod server;
 
 use std::path::Path;
@@ -44,6 +45,7 @@ fn main() {
     std::fs::copy(me, root.join("server")).expect("the server");
     std::fs::write(work.path().join("policy.toml"), "version = 1\n").expect("a policy");
     let mut field = contestants(work.path(), &root);
+    let memory = forwarders_memory(&field);
     for round in 0..=rounds {
         for one in &mut field {
             let (requests, bytes) = (wrk(one.port), download(one.port));
@@ -54,10 +56,29 @@ fn main() {
         }
     }
     report(&mut field);
+    for (when, (anonymous, own)) in &memory {
+        println!("ports/forwarder_anonymous_kib_{when} {anonymous}");
+        println!("ports/forwarder_private_dirty_kib_{when} {own}");
+    }
     for child in field.iter_mut().flat_map(|f| &mut f.children) {
         let _ = child.kill();
         let _ = child.wait();
     }
+}
+
+/// Before anything else has passed through it, and after ten thousand connections.
+fn forwarders_memory(field: &[Contestant]) -> Vec<(&'static str, memory::Memory)> {
+    let Some(forwarded) = field.iter().find(|f| f.name == "forwarded") else {
+        return Vec::new();
+    };
+    let launcher = forwarded.children.first().map(Child::id);
+    let Some(pid) = launcher.and_then(memory::forwarder) else {
+        return Vec::new();
+    };
+    let idle = memory::of(pid).map(|m| ("idle", m));
+    memory::ten_thousand(forwarded.port);
+    let after = memory::of(pid).map(|m| ("after_10000", m));
+    idle.into_iter().chain(after).collect()
 }
 
 fn there(program: &str) -> bool {
