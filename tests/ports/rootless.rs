@@ -2,23 +2,47 @@
 
 use crate::host::{Running, alone, connect, is_reset, until};
 use crate::need;
-use crate::support::{Rig, processes_with, skip, unique};
+use crate::support::{Rig, exception, processes_with, skip, text, unique};
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 
-/// uid 65534, where the launcher can be reached and the states are its own.
-fn command(rig: &Rig, words: &[&str]) -> std::process::Command {
-    let (binary, state) = (rig.path("cofferdam"), rig.path("state-of-user"));
-    std::fs::copy(env!("CARGO_BIN_EXE_cofferdam"), &binary).unwrap();
-    std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
-    std::fs::create_dir(&state).unwrap();
-    std::os::unix::fs::chown(&state, Some(65534), Some(65534)).unwrap();
-    let mut command = std::process::Command::new(binary);
-    command.env_clear().arg("--root").arg(state).args(words);
-    command.stdin(std::process::Stdio::null());
+/// uid 65534, with a folder that is its own: the launcher, a policy, the states.
+fn user(rig: &Rig) -> PathBuf {
+    let home = rig.path("user");
+    let own = |path: &Path| std::os::unix::fs::chown(path, Some(65534), Some(65534)).unwrap();
+    for folder in [home.clone(), home.join("state"), home.join("exceptions.d")] {
+        std::fs::create_dir(&folder).unwrap();
+        own(&folder);
+    }
+    std::fs::copy(env!("CARGO_BIN_EXE_cofferdam"), home.join("cofferdam")).unwrap();
+    let allowed = exception("out", "8.5.4", "connect = [\"127.0.0.1:7000\"]");
+    for (file, text) in [("policy.toml", ""), ("exceptions.d/out.toml", &allowed)] {
+        let file = home.join(file);
+        std::fs::write(&file, format!("version = 1\n{text}")).unwrap();
+        own(&file);
+    }
+    home
+}
+
+fn command(home: &Path, words: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(home.join("cofferdam"));
+    command.env_clear().arg("--root").arg(home.join("state"));
+    command.arg("--policy").arg(home.join("policy.toml"));
+    command.args(words).stdin(std::process::Stdio::null());
     command.uid(65534).gid(65534);
     command
+}
+
+/// Whether ordinary users can launch here; says so if not.
+fn can(test: &str) -> bool {
+    let off = |file: &str| std::fs::read_to_string(file).is_ok_and(|t| t.trim() == "0");
+    let none = off("/proc/sys/user/max_user_namespaces")
+        || off("/proc/sys/kernel/unprivileged_userns_clone");
+    if none {
+        skip(test, "userns", "user namespaces are off");
+    }
+    !none
 }
 
 /// One page of the sample, as soon as it serves.
@@ -38,22 +62,15 @@ fn page() -> String {
 #[test]
 fn an_ordinary_user_publishes_a_port_either_way() {
     need!(Root, Landlock);
-    let off = |file: &str| std::fs::read_to_string(file).is_ok_and(|t| t.trim() == "0");
-    if off("/proc/sys/user/max_user_namespaces")
-        || off("/proc/sys/kernel/unprivileged_userns_clone")
-    {
-        return skip(
-            "an_ordinary_user_publishes",
-            "userns",
-            "user namespaces are off",
-        );
+    if !can("an_ordinary_user_publishes") {
+        return;
     }
     for mode in ["forward", "native"] {
         alone();
         let (rig, name) = (Rig::new(), unique("user"));
         let port = format!("8080:{}", cofferdam::sample::PORT);
         let words = ["run", "-p", &port, "--publish-mode", mode, &name];
-        let running = Running::named(name.clone(), command(&rig, &words));
+        let running = Running::named(name.clone(), command(&user(&rig), &words));
         let page = page();
         assert!(page.starts_with("HTTP/1."), "{mode}: {page}");
         // Whatever stands beside it has the user's rights at most.
@@ -77,4 +94,44 @@ fn an_ordinary_user_publishes_a_port_either_way() {
         });
         std::net::TcpListener::bind("0.0.0.0:8080").unwrap();
     }
+}
+
+#[test]
+fn an_ordinary_user_links_and_connects() {
+    need!(Root, Landlock);
+    if !can("an_ordinary_user_links") {
+        return;
+    }
+    alone();
+    let rig = Rig::new();
+    let (home, root) = (user(&rig), rig.rootfs());
+    let (db, web) = (unique("db"), unique("web"));
+    let run = ["run", "--rootfs", text(&root)];
+    let serve = [&db, "--", "/payload", "serve", "127.0.0.1:5432"];
+    let words = [
+        &run[..],
+        &["--expose", "5432", "--permit-peer", &web],
+        &serve,
+    ]
+    .concat();
+    let _db = Running::named(db.clone(), command(&home, &words)).ready("ready");
+    let outside = std::net::TcpListener::bind("127.0.0.1:7000").unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = outside.accept().unwrap();
+        stream.write_all(b"outside").unwrap();
+    });
+    let link = format!("{db}:5432=store:5433");
+    let ways = ["--link", &link, "--connect", "127.0.0.1:7000=7001"];
+    for (name, at, answer) in [
+        (&web, "127.0.0.1:5433", "127.0.0.1:"),
+        (&web, "127.0.0.1:7001", "outside"),
+        (&unique("stranger"), "127.0.0.1:5433", "ECONNRESET"),
+    ] {
+        let ask = [name, "--", "/payload", "ask", at, "who"];
+        let words = [&run[..], &ways, &ask].concat();
+        let asked = Running::named(name.clone(), command(&home, &words));
+        let (_, said) = asked.finish();
+        assert!(said.last().unwrap().starts_with(answer), "{said:?}");
+    }
+    server.join().unwrap();
 }
