@@ -82,7 +82,7 @@ pub struct Chain<'a, S> {
     told: Vec<Option<Option<Cause>>>,
     delivered: u64,
     kept: u64,
-    /// The last record that any sink has taken.
+    /// The last record that the sink has taken.
     passed: u64,
     /// What a station's last connection has brought there, if it can be connected to again at once.
     claim: Option<(usize, u64)>,
@@ -187,6 +187,8 @@ impl<'a, S: Source> Chain<'a, S> {
     fn converse(&mut self, at: usize, sink: &mut Box<dyn Sink>) -> Result<Turn, Trouble> {
         let mut began = Instant::now();
         self.source.seek(self.delivered)?;
+        // What an earlier connection was given beyond is none of this one's doubt: it may end sooner.
+        self.passed = self.delivered;
         loop {
             // Asked before reading: what came meanwhile is seen in the next turn.
             let ended = self.source.ended();
