@@ -1,7 +1,7 @@
 //! What keeping and shipping a service's lines costs beside `cat` into a file and conmon, and what restarts lose.
 //!
-//! `cargo bench --bench logs -- [ROUNDS [LINES]]`: lines of 120 bytes, one write each, and blocks of 64 KiB, every
-//! contestant in turn; CPU is that of the logger's processes alone, for Docker's drivers (`dnone` is the cost of a
+//! `cargo bench --bench logs -- [ROUNDS [LINES]] [NAME…]`: lines of 120 bytes, one write each, and blocks of 64 KiB, every
+//! contestant in turn, or those that are named (`block conmon spool`); CPU is that of the logger's processes alone, for Docker's drivers (`dnone` is the cost of a
 //! container without a log) that of its daemons. `-- restarts N`: collectors ended and killed N times
 //! each in the middle of 25,000 lines a second. Needs root, rsyslog with openssl and relp; conmon, dockerd and
 //! Python's OTLP where they are.
@@ -58,10 +58,10 @@ fn main() {
         return restarts::restarts(number(0, 5));
     }
     let bench = Bench::new();
-    for mode in ["line", "block"] {
+    for mode in named(&args, &["line", "block"]) {
         let mut all: Vec<(&str, Vec<Run>)> = Vec::new();
         for _ in 0..number(0, 3) {
-            for name in CONTESTANTS {
+            for name in named(&args, &CONTESTANTS) {
                 match bench.one(name, mode, number(1, 500_000)) {
                     Ok(run) => match all.iter_mut().find(|(n, _)| *n == name) {
                         Some((_, runs)) => runs.push(run),
@@ -72,5 +72,14 @@ fn main() {
             }
         }
         field::report(mode, &mut all);
+    }
+}
+
+/// Those that the command line names, or all.
+fn named(args: &[String], all: &[&'static str]) -> Vec<&'static str> {
+    let named = |name: &&&str| args.iter().any(|arg| arg == **name);
+    match all.iter().any(|name| named(&name)) {
+        true => all.iter().filter(named).copied().collect(),
+        false => all.to_vec(),
     }
 }

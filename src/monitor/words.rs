@@ -5,7 +5,7 @@
 use crate::logs::Origin;
 use crate::plan::monitor::MonitorPlan;
 use crate::sys::process;
-use crate::sys::socket::{MOST, receive_fds, send_fds};
+use crate::sys::socket::{MOST, next_length, receive_fds, send_fds};
 use crate::worker::Descriptors;
 use nix::errno::Errno;
 use serde::de::DeserializeOwned;
@@ -74,10 +74,15 @@ pub(super) fn receive<T: DeserializeOwned>(
     socket: &OwnedFd,
     into: &mut Descriptors,
 ) -> Result<Option<T>, Errno> {
-    let mut text = vec![0u8; SIZE];
     let mut numbers = [-1; MOST];
-    let (len, count) = loop {
-        match receive_fds(socket.as_raw_fd(), &mut text, &mut numbers) {
+    let (text, len, count) = loop {
+        // No more memory than it takes: what a monitor has touched stays with it and its workers.
+        let got = next_length(socket.as_raw_fd()).and_then(|length| {
+            let mut text = vec![0u8; length.min(SIZE)];
+            let got = receive_fds(socket.as_raw_fd(), &mut text, &mut numbers)?;
+            Ok(got.map(|(len, count)| (text, len, count)))
+        });
+        match got {
             Ok(None) | Err(Errno::ECONNRESET) => return Ok(None),
             Ok(Some(got)) => break got,
             Err(Errno::EINTR) => {}

@@ -92,6 +92,14 @@ pub fn receive_fds(
     }
 }
 
+/// How long the next message is, which stays where it is with its descriptors; waits for one. 0: the other side is gone.
+pub fn next_length(socket: RawFd) -> Result<usize, Errno> {
+    let flags = libc::MSG_PEEK | libc::MSG_TRUNC;
+    // SAFETY: no byte is to be written, so the pointer is not used.
+    check(unsafe { libc::recv(socket, std::ptr::null_mut(), 0, flags) as libc::c_long })
+        .map(|n| n as usize)
+}
+
 /// From how many waiting bytes on a stream socket counts as readable (socket(7), SO_RCVLOWAT); its end always does.
 pub fn set_low_water(socket: BorrowedFd<'_>, bytes: usize) -> Result<(), Errno> {
     let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);

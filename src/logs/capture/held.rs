@@ -102,7 +102,8 @@ impl Held {
         }
     }
 
-    /// Takes what is in the program's pipe, up to a frame.
+    /// Takes what is in the program's pipe, up to a frame: whole pages of the pipe, and a write that is shorter than a page
+    /// lies in one. So lines that are written one at a time are not cut, which counting bytes would do.
     pub(super) fn take(&mut self, source: &OwnedFd, now: impl Fn() -> u64) -> Result<Taken, Errno> {
         match pipe::splice(source, &self.into, MOST) {
             Ok(0) => Ok(Taken::End),
@@ -145,5 +146,35 @@ impl Held {
     pub(super) fn set_untold(&self, (records, bytes): (u64, u64)) {
         self.set(UNTOLD_RECORDS, records);
         self.set(UNTOLD_BYTES, bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_are_written_one_at_a_time_are_not_cut_between_frames() {
+        let mut fds = Descriptors::default();
+        prepare("out", &mut fds).unwrap();
+        let mut held = Held::open("out", &mut fds).unwrap();
+        let (from, into) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
+        pipe::enlarge(&from, 1 << 20).unwrap();
+        let mut line = [b'x'; 120];
+        line[119] = b'\n';
+        let lines = 8 * MOST / line.len();
+        for _ in 0..lines {
+            assert_eq!(process::write(into.as_raw_fd(), &line), Ok(line.len()));
+        }
+        drop(into);
+        let (mut frames, mut bytes) = (0, 0);
+        while matches!(held.take(&from, || 1).unwrap(), Taken::Some) {
+            let frame = &held.frame()[HEADER..];
+            assert_eq!(frame.last(), Some(&b'\n'));
+            (frames, bytes) = (frames + 1, bytes + frame.len());
+            held.clear();
+        }
+        assert_eq!(bytes, lines * line.len());
+        assert!((8..12).contains(&frames), "{frames}");
     }
 }

@@ -3,7 +3,7 @@
 //! Called by the worker's loop; decides nothing about a full spool, which the writer does.
 
 use super::super::record::Stream;
-use super::super::spool::{HEADER, Stored, Writer, count};
+use super::super::spool::{HEADER, Stored, Writer};
 use super::held::{Held, Taken};
 use super::now_ns;
 use super::status::Status;
@@ -103,7 +103,7 @@ impl Source {
         let stored = writer.append(self.stream, time_ns, self.held.frame());
         match stored {
             Ok(Stored::Kept) => {
-                status.records += count(&self.held.frame()[HEADER..]);
+                status.records += writer.records();
                 status.bytes += len as u64;
             }
             Ok(Stored::Dropped) => {}

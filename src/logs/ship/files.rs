@@ -124,7 +124,7 @@ impl Files {
             Ok(text) => (std::borrow::Cow::Borrowed(text), None),
             Err(_) => {
                 let mut text = Vec::new();
-                super::message::text(&mut text, record.bytes, false);
+                super::message::escaped(&mut text, record.bytes);
                 let text = String::from_utf8_lossy(&text).into_owned();
                 (std::borrow::Cow::Owned(text), Some("esc"))
             }

@@ -5,7 +5,7 @@
 //! than the collector takes comes in parts (part="1/3") with one number. Used by syslog and RELP.
 
 use super::super::{Kind, Origin, Record, Stream};
-use super::stamp::{Digits, Stamp, number};
+use super::stamp::{Digits, Figures, Stamp, number};
 use crate::policy::Target;
 
 /// What every receiver should take (RFC 5425, 4.3.1).
@@ -20,9 +20,16 @@ pub struct Messages {
     data: Vec<u8>,
     most: usize,
     stamp: Stamp,
+    /// What stands in front of the number, and the records for which it does.
     head: Vec<u8>,
+    key: Option<Key>,
+    figures: Figures,
+    tail: Vec<u8>,
     body: Vec<u8>,
 }
+
+/// Time, stream, whether it is a gap, whether it has a number.
+type Key = (u64, Stream, bool, bool);
 
 impl Messages {
     /// For records of this origin, as this target takes them.
@@ -50,47 +57,71 @@ impl Messages {
             most: usize::try_from(most).unwrap_or(USUAL),
             stamp: Stamp::default(),
             head: Vec::new(),
+            key: None,
+            figures: Figures::default(),
+            tail: Vec::new(),
             body: Vec::new(),
         }
     }
 
-    /// Calls `take` with each message of a record: one, unless the line is too long for one.
+    /// Appends each message of a record: one, unless the line is too long for one. `open` comes in front of a message and
+    /// is told its length, `close` comes behind it.
     pub fn each<E>(
         &mut self,
         record: &Record<'_>,
-        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+        out: &mut Vec<u8>,
+        mut open: impl FnMut(&mut Vec<u8>, usize),
+        mut close: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
         let plain = is_plain(record.bytes);
-        self.header(record, plain);
+        self.head(record);
+        tail(&mut self.tail, record, plain, None);
+        let number = match record.seq {
+            // What the shipper says by itself has no number.
+            0 => b"",
+            seq => self.figures.of(seq),
+        };
         // Four for each byte that may have to be escaped, and room for the number of the part.
-        let room = self.most.saturating_sub(self.head.len() + 32).max(256);
+        let around = self.head.len() + number.len() + self.tail.len();
+        let room = self.most.saturating_sub(around + 32).max(256);
         let room = if plain { room } else { room / 4 };
-        let parts = record.bytes.len().div_ceil(room).max(1);
-        if parts == 1 {
-            self.body.clear();
-            self.body.extend_from_slice(&self.head);
-            self.body.extend_from_slice(b"] ");
-            text(&mut self.body, record.bytes, plain);
-            return take(&self.body);
-        }
-        let pieces = Pieces::new(record.bytes, room, plain);
-        let count = pieces.clone().count();
-        for (at, piece) in pieces.enumerate() {
-            self.body.clear();
-            self.body.extend_from_slice(&self.head);
-            self.body.extend_from_slice(b" part=\"");
-            number(&mut self.body, at as u64 + 1);
-            self.body.push(b'/');
-            number(&mut self.body, count as u64);
-            self.body.extend_from_slice(b"\"] ");
-            text(&mut self.body, piece, plain);
-            take(&self.body)?;
+        let mut pieces = Pieces::new(record.bytes, room, plain);
+        let count = match record.bytes.len() > room {
+            true => pieces.clone().count(),
+            false => 1,
+        };
+        for at in 1..=count {
+            if count > 1 {
+                tail(&mut self.tail, record, plain, Some((at, count)));
+            }
+            let piece = pieces.next().unwrap_or_default();
+            let text = match plain {
+                true => piece,
+                false => {
+                    self.body.clear();
+                    escaped(&mut self.body, piece);
+                    &self.body
+                }
+            };
+            let parts = [&self.head, number, &self.tail, text];
+            open(out, parts.iter().map(|part| part.len()).sum());
+            parts.iter().for_each(|part| out.extend_from_slice(part));
+            close(out)?;
         }
         Ok(())
     }
 
-    /// Everything up to the end of the structured data, which stays open.
-    fn header(&mut self, record: &Record<'_>, plain: bool) {
+    /// Everything up to the record's number; that is the same for all records of a frame.
+    fn head(&mut self, record: &Record<'_>) {
+        let key = (
+            record.time_ns,
+            record.stream,
+            record.kind == Kind::Gap,
+            record.seq > 0,
+        );
+        if self.key.replace(key) == Some(key) {
+            return;
+        }
         let head = &mut self.head;
         head.clear();
         let (priority, message_id, stream) = kinds(record);
@@ -100,19 +131,32 @@ impl Messages {
         head.extend_from_slice(message_id);
         head.extend_from_slice(&self.data);
         head.extend_from_slice(stream);
-        // What the shipper says by itself has no number.
         if record.seq > 0 {
             head.extend_from_slice(b" seq=\"");
-            number(head, record.seq);
-            head.push(b'"');
-        }
-        if record.kind == Kind::Partial {
-            head.extend_from_slice(b" more=\"1\"");
-        }
-        if !plain {
-            head.extend_from_slice(b" enc=\"esc\"");
         }
     }
+}
+
+/// Everything between the number and the text.
+fn tail(out: &mut Vec<u8>, record: &Record<'_>, plain: bool, part: Option<(usize, usize)>) {
+    out.clear();
+    if record.seq > 0 {
+        out.push(b'"');
+    }
+    if record.kind == Kind::Partial {
+        out.extend_from_slice(b" more=\"1\"");
+    }
+    if !plain {
+        out.extend_from_slice(b" enc=\"esc\"");
+    }
+    if let Some((at, count)) = part {
+        out.extend_from_slice(b" part=\"");
+        number(out, at as u64);
+        out.push(b'/');
+        number(out, count as u64);
+        out.push(b'"');
+    }
+    out.extend_from_slice(b"] ");
 }
 
 /// Priority and version; process id and message id; stream.
@@ -159,25 +203,21 @@ fn parameter(out: &mut Vec<u8>, name: &str, value: &str) {
 
 /// Whether the bytes may stand as they are: UTF-8 without control characters but the tab.
 pub(super) fn is_plain(bytes: &[u8]) -> bool {
-    let mut ascii = true;
+    // No way out in the middle: that way the compiler looks at sixteen at once.
+    let (mut control, mut high) = (false, false);
     for &byte in bytes {
-        if (byte < 0x20 && byte != b'\t') || byte == 0x7f {
-            return false;
-        }
-        ascii &= byte < 0x80;
+        control |= (byte < 0x20) & (byte != b'\t') | (byte == 0x7f);
+        high |= byte >= 0x80;
     }
     // The C1 control characters are C2 80 to C2 9F.
-    ascii
-        || (std::str::from_utf8(bytes).is_ok()
-            && !bytes.windows(2).any(|w| w[0] == 0xc2 && w[1] < 0xa0))
+    !control
+        && (!high
+            || (std::str::from_utf8(bytes).is_ok()
+                && !bytes.windows(2).any(|w| w[0] == 0xc2 && w[1] < 0xa0)))
 }
 
-/// Appends a message's text.
-pub(super) fn text(out: &mut Vec<u8>, bytes: &[u8], plain: bool) {
-    if plain {
-        out.extend_from_slice(bytes);
-        return;
-    }
+/// Appends a text that may not stand as it is.
+pub(super) fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     for chunk in bytes.utf8_chunks() {
         for letter in chunk.valid().chars() {
             let mut four = [0; 4];

@@ -7,6 +7,7 @@ use super::super::{Kind, Origin, Record, Stream};
 use super::http::{self, Response};
 use super::protobuf::{Reader, Value, Writer, varint};
 use super::sink::{Ended, Rejected, Sink};
+use super::stamp::decimal;
 use super::trouble::{Cause, Trouble};
 use super::wire::{DRAIN, WRITE, Wire};
 use crate::policy::Target;
@@ -15,6 +16,10 @@ use std::time::{Duration, Instant};
 
 /// How much is gathered for one request.
 const BATCH: usize = 128 * 1024;
+/// Room behind for the record that makes it so much.
+const ROOM: usize = 32 * 1024;
+/// Room in front for the words of HTTP and protobuf, beside the address and the resource.
+const FRONT: usize = 512;
 /// Most bytes of an answer that are kept.
 const LONGEST: usize = 96 * 1024;
 
@@ -25,45 +30,57 @@ pub struct Otlp {
     path: String,
     resource: Vec<u8>,
     unique: String,
-    records: Vec<u8>,
+    /// Room for what stands in front of a request's records, and these.
+    request: Vec<u8>,
+    front: usize,
     count: u64,
     first: u64,
     last: u64,
     acknowledged: u64,
     heard: Vec<u8>,
     rejected: Option<Rejected>,
-    request: Vec<u8>,
 }
 
 impl Otlp {
     /// Over a connection that stands.
     pub fn new(wire: Wire, origin: &Origin, target: &Target, delivered: u64) -> Self {
+        let host = target.address.clone().unwrap_or_default();
+        let path = target.place().unwrap_or("/").to_string();
+        let resource = resource(origin);
+        let front = host.len() + path.len() + resource.len() + FRONT;
+        let mut request = Vec::with_capacity(front + BATCH + ROOM);
+        request.resize(front, 0);
         Self {
             wire: Some(wire),
-            host: target.address.clone().unwrap_or_default(),
-            path: target.place().unwrap_or("/").to_string(),
-            resource: resource(origin),
+            host,
+            path,
+            resource,
             unique: format!("{}/", origin.launch),
-            records: Vec::with_capacity(BATCH),
+            request,
+            front,
             count: 0,
             first: 0,
             last: delivered,
             acknowledged: delivered,
             heard: Vec::new(),
             rejected: None,
-            request: Vec::new(),
         }
     }
 
     /// Sends what was gathered and waits for the answer.
     fn post(&mut self) -> Result<Response, Trouble> {
-        let body = body(&self.resource, &self.records);
-        self.request.clear();
-        http::post(&mut self.request, &self.host, &self.path, body.len());
-        let wire = self.wire.as_mut().ok_or_else(Trouble::closed)?;
+        let records = self.request.len() - self.front;
+        let body = opening(&self.resource, records);
+        let mut front = Vec::with_capacity(self.front);
+        http::post(&mut front, &self.host, &self.path, body.len() + records);
+        front.extend_from_slice(&body);
         // In one piece: a server that refuses early would else reset the connection before it was read.
-        self.request.extend_from_slice(&body);
-        wire.send(&self.request)?;
+        let begin = self.front.checked_sub(front.len());
+        let begin =
+            begin.ok_or_else(|| Trouble::local("make a request", "its head is too long"))?;
+        self.request[begin..self.front].copy_from_slice(&front);
+        let wire = self.wire.as_mut().ok_or_else(Trouble::closed)?;
+        wire.send(&self.request[begin..])?;
         let response = self.answer()?;
         if response.closes {
             self.wire = None;
@@ -132,10 +149,10 @@ impl Sink for Otlp {
         if self.first == 0 {
             self.first = record.seq;
         }
-        log_record(&mut self.records, &self.unique, record);
+        log_record(&mut self.request, &self.unique, record);
         self.count += 1;
         self.last = self.last.max(record.seq);
-        match self.records.len() >= BATCH {
+        match self.request.len() >= self.front + BATCH {
             true => self.flush(),
             false => Ok(()),
         }
@@ -163,7 +180,7 @@ impl Sink for Otlp {
             });
         }
         self.acknowledged = self.last;
-        self.records.clear();
+        self.request.truncate(self.front);
         (self.count, self.first) = (0, 0);
         Ok(())
     }
@@ -210,24 +227,22 @@ fn is_content(trouble: &Trouble) -> bool {
         .any(|code| trouble.text.ends_with(code))
 }
 
-/// ExportLogsServiceRequest with one ResourceLogs with one ScopeLogs.
-fn body(resource: &[u8], records: &[u8]) -> Vec<u8> {
+/// ExportLogsServiceRequest with one ResourceLogs with one ScopeLogs, up to its so many bytes of records.
+fn opening(resource: &[u8], records: usize) -> Vec<u8> {
     let mut scope = Vec::new();
     Writer(&mut scope).message(1, |w| {
         w.bytes(1, b"cofferdam");
         w.bytes(2, env!("CARGO_PKG_VERSION").as_bytes());
     });
-    let scope_length = scope.len() + records.len();
-    let mut front = Vec::new();
-    Writer(&mut front).bytes(1, resource);
-    front.push(2 << 3 | 2);
-    varint(&mut front, scope_length as u64);
-    let mut out = Vec::with_capacity(records.len() + front.len() + scope.len() + 16);
-    out.push(1 << 3 | 2);
-    varint(&mut out, (front.len() + scope_length) as u64);
-    out.extend_from_slice(&front);
+    let scope_length = scope.len() + records;
+    let mut inner = Vec::new();
+    Writer(&mut inner).bytes(1, resource);
+    inner.push(2 << 3 | 2);
+    varint(&mut inner, scope_length as u64);
+    let mut out = vec![1 << 3 | 2];
+    varint(&mut out, (inner.len() + scope_length) as u64);
+    out.extend_from_slice(&inner);
     out.extend_from_slice(&scope);
-    out.extend_from_slice(records);
     out
 }
 
@@ -282,11 +297,11 @@ fn log_record(out: &mut Vec<u8>, unique: &str, record: &Record<'_>) {
         w.message(5, |w| w.bytes(field, record.bytes));
         attribute(w, 6, "log.iostream", stream);
         if record.seq > 0 {
-            let mut uid = unique.as_bytes().to_vec();
-            super::stamp::number(&mut uid, record.seq);
+            let mut figures = [0; 20];
+            let number = decimal(&mut figures, record.seq);
             w.message(6, |w| {
                 w.bytes(1, b"log.record.uid");
-                w.message(2, |w| w.bytes(1, &uid));
+                w.message(2, |w| w.joined(1, unique.as_bytes(), number));
             });
             w.message(6, |w| {
                 w.bytes(1, b"cofferdam.seq");

@@ -26,6 +26,14 @@ impl Writer<'_> {
         self.0.extend_from_slice(value);
     }
 
+    /// Text in two parts.
+    pub fn joined(&mut self, field: u32, first: &[u8], second: &[u8]) {
+        varint(self.0, u64::from(field << 3 | 2));
+        varint(self.0, (first.len() + second.len()) as u64);
+        self.0.extend_from_slice(first);
+        self.0.extend_from_slice(second);
+    }
+
     /// A message in the message.
     pub fn message(&mut self, field: u32, content: impl FnOnce(&mut Writer<'_>)) {
         varint(self.0, u64::from(field << 3 | 2));

@@ -30,6 +30,10 @@ const SHORTEST: usize = 12;
 const HEARD: usize = 32 * 1024;
 /// How much is gathered before it is sent.
 const GATHERED: usize = 32 * 1024;
+/// Room behind for the message that makes it so much.
+const ROOM: usize = 16 * 1024;
+/// In place of a record's number: it goes on in the next frame.
+const MORE: u64 = u64::MAX;
 /// Numbers of frames begin again behind this one.
 const LAST_NUMBER: u32 = 999_999_999;
 
@@ -39,8 +43,9 @@ pub struct Relp {
     messages: Messages,
     gathered: Vec<u8>,
     number: u32,
-    /// Frames that are not acknowledged: their number, and that of the record that is complete with them.
-    open: VecDeque<(u32, Option<u64>)>,
+    /// Frames that are not acknowledged, which are numbered up to `number`: of each, the record that is complete with it,
+    /// or [`MORE`].
+    open: VecDeque<u64>,
     /// The window was full, and not enough of it is acknowledged since.
     full: bool,
     acknowledged: u64,
@@ -60,7 +65,7 @@ impl Relp {
         let mut relp = Self {
             wire,
             messages: Messages::new(origin, target),
-            gathered: Vec::with_capacity(GATHERED),
+            gathered: Vec::with_capacity(GATHERED + ROOM),
             number: 0,
             open: VecDeque::new(),
             full: false,
@@ -95,7 +100,9 @@ impl Relp {
 
     fn frame(&mut self, command: &str, data: &[u8]) {
         self.number = after(self.number);
-        frame(&mut self.gathered, self.number, command, data);
+        begin(&mut self.gathered, self.number, command, data.len());
+        self.gathered.extend_from_slice(data);
+        self.gathered.push(b'\n');
     }
 
     fn take_answers(&mut self) -> Result<(), Trouble> {
@@ -110,11 +117,13 @@ impl Relp {
     }
 
     fn answered(&mut self, number: u32, code: u32, text: &str) -> Result<(), Trouble> {
-        let Some(&(expected, complete)) = self.open.front() else {
+        let Some(&complete) = self.open.front() else {
             return Err(Trouble::protocol(
                 "the collector acknowledges what was not sent",
             ));
         };
+        let expected = before(self.number, self.open.len() as u32 - 1);
+        let complete = Some(complete).filter(|seq| *seq != MORE);
         if number != expected {
             let text = format!("the collector acknowledges frame {number} before {expected}");
             return Err(Trouble::protocol(text));
@@ -150,15 +159,19 @@ impl Sink for Relp {
         if self.open.is_empty() {
             self.since = Instant::now();
         }
-        let (gathered, open, count) = (&mut self.gathered, &mut self.open, &mut self.number);
-        let Ok(()) = self.messages.each(record, |message| {
+        let (frames, count) = (&mut self.open, &mut self.number);
+        let open = |out: &mut Vec<u8>, length| {
             *count = after(*count);
-            frame(gathered, *count, "syslog", message);
-            open.push_back((*count, None));
+            begin(out, *count, "syslog", length);
+            frames.push_back(MORE);
+        };
+        let close = |out: &mut Vec<u8>| {
+            out.push(b'\n');
             Ok::<(), Infallible>(())
-        });
-        if let Some(last) = open.back_mut() {
-            last.1 = Some(record.seq);
+        };
+        let Ok(()) = self.messages.each(record, &mut self.gathered, open, close);
+        if let Some(last) = self.open.back_mut() {
+            *last = record.seq;
         }
         self.full |= self.open.len() >= WINDOW;
         match self.gathered.len() >= GATHERED {
@@ -222,15 +235,37 @@ fn after(number: u32) -> u32 {
     if number >= LAST_NUMBER { 1 } else { number + 1 }
 }
 
-fn frame(out: &mut Vec<u8>, count: u32, command: &str, data: &[u8]) {
+/// The number of the frame so many before this one.
+fn before(number: u32, frames: u32) -> u32 {
+    match number > frames {
+        true => number - frames,
+        false => LAST_NUMBER - (frames - number),
+    }
+}
+
+/// Everything in front of a frame's data.
+fn begin(out: &mut Vec<u8>, count: u32, command: &str, length: usize) {
     number(out, count.into());
     out.push(b' ');
     out.extend_from_slice(command.as_bytes());
     out.push(b' ');
-    number(out, data.len() as u64);
-    if !data.is_empty() {
+    number(out, length as u64);
+    if length > 0 {
         out.push(b' ');
-        out.extend_from_slice(data);
     }
-    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_begin_again_behind_the_last() {
+        let mut number = LAST_NUMBER - 2;
+        for frames in 0..5 {
+            assert_eq!(before(number, frames), LAST_NUMBER - 2, "{frames}");
+            number = after(number);
+        }
+        assert_eq!(number, 3);
+    }
 }

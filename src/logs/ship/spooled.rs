@@ -82,6 +82,7 @@ impl Spool {
             std::thread::sleep(OCCUPIED);
         }
         self.reader = Reader::open(copy(&self.dir)?, self.cursor.position());
+        self.held = Held::default();
         Ok(())
     }
 
@@ -131,7 +132,7 @@ impl Spool {
         };
         let length = (HEADER + frame.bytes.len()) as u64;
         let records = frame.records();
-        self.held.hold(&frame);
+        self.held = Held::of(&frame);
         let from = records.number();
         let behind = self.reader.position();
         let start = match self.held.is_met() {
@@ -152,6 +153,15 @@ impl Spool {
             self.is_over.set(true);
         }
         self.is_over.get()
+    }
+
+    /// Whether the next record is the one behind this number anyway.
+    fn stands_behind(&self, number: u64) -> bool {
+        let next = match self.held.has_more() {
+            true => self.held.next_seq(),
+            false => self.parts.back().map_or(0, |part| part.behind.seq),
+        };
+        !self.turned && !self.held.is_met() && next == number + 1
     }
 
     /// What a delivered number means for the cursor.
@@ -194,7 +204,8 @@ impl Source for Spool {
         }
         let met = self.held.is_met();
         // What the reader met has no number of its own.
-        Ok(self.held.take().map(|record| match met {
+        let record = self.held.take(self.reader.last());
+        Ok(record.map(|record| match met {
             true => Record { seq: 0, ..record },
             false => record,
         }))
@@ -204,13 +215,16 @@ impl Source for Spool {
         let Some(front) = self.parts.front() else {
             return Ok(());
         };
+        if self.stands_behind(after) {
+            return Ok(());
+        }
         let to = match after < front.start.seq {
             true => front.start,
             false => self.position(after).unwrap_or(front.start),
         };
         self.reader = Reader::open(copy(&self.dir)?, to);
         self.parts.clear();
-        self.held.clear();
+        self.held = Held::default();
         self.turned = false;
         self.pending = None;
         Ok(())

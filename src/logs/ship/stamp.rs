@@ -46,18 +46,43 @@ impl Stamp {
 }
 
 /// Appends a number in decimal.
-pub fn number(out: &mut Vec<u8>, mut value: u64) {
-    let mut figures = [0; 20];
-    let mut at = figures.len();
+pub fn number(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(decimal(&mut [0; 20], value));
+}
+
+/// Numbers in decimal, most of which follow the one before.
+#[derive(Debug, Default)]
+pub struct Figures {
+    value: u64,
+    room: [u8; 20],
+    length: usize,
+}
+
+impl Figures {
+    /// The next one.
+    pub fn of(&mut self, value: u64) -> &[u8] {
+        let last = &mut self.room[19];
+        let follows = self.value.checked_add(1) == Some(value) && self.length > 0;
+        match follows && *last != b'9' {
+            true => *last += 1,
+            false => self.length = decimal(&mut self.room, value).len(),
+        }
+        self.value = value;
+        &self.room[20 - self.length..]
+    }
+}
+
+/// A number in decimal, at the end of the given room.
+pub fn decimal(room: &mut [u8; 20], mut value: u64) -> &[u8] {
+    let mut at = room.len();
     loop {
         at -= 1;
-        figures[at] = b'0' + (value % 10) as u8;
+        room[at] = b'0' + (value % 10) as u8;
         value /= 10;
         if value == 0 {
-            break;
+            return &room[at..];
         }
     }
-    out.extend_from_slice(&figures[at..]);
 }
 
 #[cfg(test)]
@@ -77,6 +102,10 @@ mod tests {
         let text =
             "2000-02-29T00:00:00.001500Z 2000-02-29T00:00:00.000000009Z 0 18446744073709551615";
         assert_eq!(String::from_utf8(out).unwrap(), text);
+        let mut figures = Figures::default();
+        for n in (0..1200).chain([7, 8, u64::MAX - 1, u64::MAX, 0, 1]) {
+            assert_eq!(figures.of(n), n.to_string().as_bytes());
+        }
         let mut any = Vec::new();
         stamp.write(&mut any, u64::MAX, Digits::Nano);
     }

@@ -23,7 +23,10 @@ pub const SPAN: u64 = 4 * 1024 * 1024;
 /// How long what was sent may be in doubt.
 pub const AGE: Duration = Duration::from_secs(60);
 /// How much is gathered before it is sent.
-const GATHERED: usize = 32 * 1024;
+const GATHERED: usize = 64 * 1024;
+
+/// Room behind for the message that makes it so much.
+const ROOM: usize = 16 * 1024;
 
 /// A stream of messages.
 pub struct Syslog {
@@ -47,7 +50,7 @@ impl Syslog {
         Self {
             wire,
             messages: Messages::new(origin, target),
-            gathered: Vec::with_capacity(GATHERED),
+            gathered: Vec::with_capacity(GATHERED + ROOM),
             last: delivered,
             sent: 0,
             span,
@@ -60,13 +63,14 @@ impl Syslog {
 
 impl Sink for Syslog {
     fn send(&mut self, record: &Record<'_>) -> Result<(), Trouble> {
-        let gathered = &mut self.gathered;
-        let Ok(()) = self.messages.each(record, |message| {
-            number(gathered, message.len() as u64);
-            gathered.push(b' ');
-            gathered.extend_from_slice(message);
-            Ok::<(), Infallible>(())
-        });
+        let count = |out: &mut Vec<u8>, length| {
+            number(out, length as u64);
+            out.push(b' ');
+        };
+        let nothing = |_: &mut Vec<u8>| Ok::<(), Infallible>(());
+        let Ok(()) = self
+            .messages
+            .each(record, &mut self.gathered, count, nothing);
         self.last = self.last.max(record.seq);
         match self.gathered.len() >= GATHERED {
             true => self.flush(),
@@ -121,6 +125,7 @@ impl Sink for Syslog {
 pub struct Datagrams {
     socket: UdpSocket,
     messages: Messages,
+    message: Vec<u8>,
     last: u64,
 }
 
@@ -130,6 +135,7 @@ impl Datagrams {
         Self {
             socket,
             messages: Messages::new(origin, target),
+            message: Vec::new(),
             last: delivered,
         }
     }
@@ -138,13 +144,18 @@ impl Datagrams {
 impl Sink for Datagrams {
     fn send(&mut self, record: &Record<'_>) -> Result<(), Trouble> {
         let socket = &self.socket;
-        self.messages
-            .each(record, |message| match socket.send(message) {
+        let send = |message: &mut Vec<u8>| {
+            let sent = socket.send(message);
+            message.clear();
+            match sent {
                 Ok(_) => Ok(()),
                 // An answer to an earlier one: nobody listens. Lossy, as the policy says.
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
                 Err(error) => Err(Trouble::io("send a datagram", &error)),
-            })?;
+            }
+        };
+        let made = &mut self.message;
+        self.messages.each(record, made, |_, _| (), send)?;
         self.last = self.last.max(record.seq);
         Ok(())
     }

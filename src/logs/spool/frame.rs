@@ -184,15 +184,21 @@ fn piece(bytes: &[u8]) -> (&[u8], Kind, usize) {
 
 /// How many records some output makes as one frame.
 pub fn count(bytes: &[u8]) -> u64 {
-    let mut records = 0;
-    let mut from = 0;
-    for end in memchr::memchr_iter(b'\n', bytes) {
-        let len = end - from;
-        // All full parts but the last, which ends with the line feed.
-        records += 1 + (len.saturating_sub(1) / RECORD) as u64;
-        from = end + 1;
+    let (mut records, mut rest) = (0, bytes);
+    while !rest.is_empty() {
+        // Every line that begins and ends in here is one record, however many there are: no need to look at each.
+        let near = &rest[..rest.len().min(RECORD + 1)];
+        let used = match memchr::memrchr(b'\n', near) {
+            Some(end) => {
+                records += memchr::memchr_iter(b'\n', &near[..end]).count();
+                end + 1
+            }
+            None => rest.len().min(RECORD),
+        };
+        records += 1;
+        rest = &rest[used..];
     }
-    records + (bytes.len() - from).div_ceil(RECORD) as u64
+    records as u64
 }
 
 #[cfg(test)]

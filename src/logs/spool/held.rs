@@ -1,15 +1,15 @@
-//! A frame that is kept aside while its records are taken one at a time.
+//! A frame whose records are taken one at a time, out of the memory of the reader that has read it.
 //!
-//! A shipper stops in the middle of a frame when its collector has to catch up; the reader's memory is its own then.
+//! A shipper stops in the middle of a frame when its collector has to catch up; until it goes on it reads no other.
 
 use super::frame::{Frame, Records};
 use crate::logs::record::{Kind, Record, Stream};
 
-/// The frame's bytes and how far they were taken.
+/// How far the records of a frame were taken.
 #[derive(Debug)]
 pub struct Held {
-    bytes: Vec<u8>,
     at: usize,
+    end: usize,
     seq: u64,
     time_ns: u64,
     stream: Stream,
@@ -20,8 +20,8 @@ pub struct Held {
 impl Default for Held {
     fn default() -> Self {
         Self {
-            bytes: Vec::new(),
             at: 0,
+            end: 0,
             seq: 0,
             time_ns: 0,
             stream: Stream::Event,
@@ -32,28 +32,28 @@ impl Default for Held {
 }
 
 impl Held {
-    /// Keeps another frame, of which nothing was taken but what the reader's position says was delivered.
-    pub fn hold(&mut self, frame: &Frame<'_>) {
+    /// Another frame, of which nothing was taken but what the reader's position says was delivered.
+    pub fn of(frame: &Frame<'_>) -> Self {
         let records = frame.records();
-        self.bytes.clear();
-        self.bytes.extend_from_slice(records.rest);
-        self.at = 0;
-        self.seq = records.seq;
-        self.time_ns = records.time_ns;
-        self.stream = records.stream;
-        self.whole = records.whole;
-        self.met = frame.met;
-    }
-
-    /// Forgets it.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.at = 0;
+        Self {
+            at: frame.bytes.len() - records.rest.len(),
+            end: frame.bytes.len(),
+            seq: records.seq,
+            time_ns: records.time_ns,
+            stream: records.stream,
+            whole: records.whole,
+            met: frame.met,
+        }
     }
 
     /// Whether a record is left.
     pub fn has_more(&self) -> bool {
-        self.at < self.bytes.len()
+        self.at < self.end
+    }
+
+    /// The number of the next record.
+    pub fn next_seq(&self) -> u64 {
+        self.seq
     }
 
     /// Whether it was never written, but stands for damage that the reader met: its number is another record's.
@@ -61,17 +61,17 @@ impl Held {
         self.met
     }
 
-    /// The next record.
-    pub fn take(&mut self) -> Option<Record<'_>> {
+    /// The next record. `bytes`: all of the frame's ([`super::Reader::last`]).
+    pub fn take<'a>(&mut self, bytes: &'a [u8]) -> Option<Record<'a>> {
         let mut records = Records {
             seq: self.seq,
             time_ns: self.time_ns,
             stream: self.stream,
             whole: self.whole,
-            rest: &self.bytes[self.at..],
+            rest: bytes.get(self.at..self.end)?,
         };
         let record = records.next()?;
-        self.at = self.bytes.len() - records.rest.len();
+        self.at = self.end - records.rest.len();
         self.seq = records.seq;
         Some(record)
     }

@@ -26,6 +26,8 @@ pub struct Reader {
     note: Vec<u8>,
     /// Where it began, in the middle of a frame: (segment, offset, first record wanted).
     begin: Option<Position>,
+    /// Where in `buffer` the bytes stand that were handed out last; none: they are `note`.
+    last: Option<std::ops::Range<usize>>,
 }
 
 struct Open {
@@ -61,6 +63,15 @@ impl Reader {
             base: 0,
             note: Vec::new(),
             begin: Some(position).filter(|p| p.segment != 0),
+            last: None,
+        }
+    }
+
+    /// The bytes of the frame that was read last, until another is looked for.
+    pub fn last(&self) -> &[u8] {
+        match &self.last {
+            Some(place) => &self.buffer[place.clone()],
+            None => &self.note,
         }
     }
 
@@ -116,6 +127,7 @@ impl Reader {
     }
 
     fn told(&mut self, step: Step, from: u64) -> Frame<'_> {
+        self.last = None;
         match step {
             Step::Gap { seq, time_ns } => Frame {
                 seq,
@@ -128,6 +140,7 @@ impl Reader {
             },
             Step::Frame(top) => {
                 let begin = (self.position.offset - self.base) as usize + HEADER;
+                self.last = Some(begin..begin + top.len);
                 let bytes = &self.buffer[begin..begin + top.len];
                 let records = match top.gap || top.stream == Stream::Event {
                     true => 1,

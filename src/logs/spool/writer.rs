@@ -91,6 +91,8 @@ pub struct Writer {
     small: Vec<u8>,
     /// Of the last frame of output or event: stream, time, length.
     last: Option<(Stream, u64, usize)>,
+    /// How many records the frame had that was written last.
+    records: u64,
 }
 
 /// Room on the disk that only gap records and events get, when there is no other.
@@ -169,6 +171,7 @@ impl Writer {
             spent,
             small: vec![0; 512 + HEADER],
             last: last_frame,
+            records: 0,
         })
     }
 
@@ -185,6 +188,11 @@ impl Writer {
     /// What was stored last: stream, time, length.
     pub fn last(&self) -> Option<(Stream, u64, usize)> {
         self.last
+    }
+
+    /// How many records were stored last.
+    pub fn records(&self) -> u64 {
+        self.records
     }
 
     /// How full it is.
@@ -294,10 +302,11 @@ impl Writer {
         self.chain.update(whole);
         self.offset += whole.len() as u64;
         self.room.used += whole.len() as u64;
-        self.next_seq += match gap {
+        self.records = match gap {
             true => 1,
             false => records_of(stream, &whole[HEADER..]),
         };
+        self.next_seq += self.records;
         self.unsynced = true;
         if !gap {
             self.last = Some((stream, time_ns, whole.len() - HEADER));

@@ -31,12 +31,17 @@ fn all(most: u64, kind: Kind, stream: Stream, bytes: &[u8]) -> Vec<String> {
         kind,
         bytes,
     };
-    let take = |m: &[u8]| {
-        made.push(String::from_utf8(m.to_vec()).expect("UTF-8, whatever the program wrote"));
+    let length = std::cell::Cell::new(0);
+    let take = |out: &mut Vec<u8>| {
+        assert_eq!(out.len(), length.get(), "what it was said to be");
+        made.push(
+            String::from_utf8(std::mem::take(out)).expect("UTF-8, whatever the program wrote"),
+        );
         Ok::<(), ()>(())
     };
-    Messages::new(&origin(), &target(most))
-        .each(&record, take)
+    let mut messages = Messages::new(&origin(), &target(most));
+    messages
+        .each(&record, &mut Vec::new(), |_, told| length.set(told), take)
         .unwrap();
     made
 }
