@@ -1,11 +1,15 @@
 //! A published port beside the same server on the host and beside the peers: requests a second (wrk, 16 connections)
 //! and bytes a second (one download); and the forwarder's memory, idle and after ten thousand connections.
 //!
+//! `relay-floor` is a loop of recv and send that does nothing else: what two TCP connections in the place of one cost here.
+//! Where the processors are busy with client, server and kernel, no forwarder gets above it.
+//!
 //! Each round asks every contestant in turn (A B C A B C …), in a network namespace of the bench's own. Read the last
 //! column, the ratio to `host`. `cargo bench --bench ports -- [ROUNDS]`; needs root, wrk and curl; docker-proxy and
 //! socat where they are installed.
 
 mod memory;
+mod relay;
 mod server;
 
 use std::path::Path;
@@ -24,6 +28,10 @@ fn main() {
     let args: Vec<String> = std::env::args().collect();
     if args.get(1).is_some_and(|a| a == "serve") {
         return server::serve(args.get(2).map_or("", String::as_str));
+    }
+    if args.get(1).is_some_and(|a| a == "relay") {
+        let at = |n: usize| args.get(n).map_or("", String::as_str);
+        return relay::relay(at(2), at(3));
     }
     if !nix::unistd::geteuid().is_root() || !there("wrk") || !there("curl") {
         println!("SKIP ports: needs root, wrk and curl (apt-get install wrk curl)");
@@ -119,6 +127,9 @@ fn contestants(work: &Path, root: &Path) -> Vec<Contestant> {
             "0.0.0.0:80",
         ),
     ];
+    let mut floor = Command::new(root.join("server"));
+    floor.args(["relay", "127.0.0.1:8007", "127.0.0.1:8001"]);
+    field.push(started("relay-floor", 8007, vec![floor]));
     let proxy = "/usr/sbin/docker-proxy";
     if Path::new(proxy).exists() {
         let mut command = Command::new(proxy);
