@@ -195,6 +195,16 @@ fn values_that_are_wrong_are_named_by_their_pointer() {
         ),
         ("/process/env", json!(["A=b\0c"]), "/process/env/0"),
         ("/process/env", json!(["novalue"]), "/process/env/0"),
+        (
+            "/process/execCPUAffinity",
+            json!({"initial": "0-"}),
+            "/process/execCPUAffinity",
+        ),
+        (
+            "/process/execCPUAffinity",
+            json!({"final": "0,\u{661}"}),
+            "/process/execCPUAffinity",
+        ),
         ("/process/cwd", json!("relative"), "/process/cwd"),
         ("/process/cwd", json!("/a\0b"), "/process/cwd"),
         ("/process/cwd", json!(format!("/{long}")), "/process/cwd"),
