@@ -18,6 +18,9 @@ fn main() -> std::process::ExitCode {
     if name == Some(cofferdam::monitor::NAME) {
         std::process::exit(cofferdam::monitor::main());
     }
+    if name == Some(cofferdam::container::janitor::NAME) {
+        std::process::exit(cofferdam::container::janitor::main());
+    }
     if name == Some(cofferdam::sample::NAME) {
         std::process::exit(cofferdam::sample::main(&words[1..]));
     }

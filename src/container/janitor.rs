@@ -1,19 +1,24 @@
 //! Cleans up when the launcher is killed: a small process that waits for the launcher's end of a pipe to close.
 //!
-//! It is made before anything that could be left behind, and told of each thing before it is made.
+//! It is made before anything that could be left behind, and told of each thing before it is made. Most launches end
+//! well, and what the janitor does meanwhile is taken from theirs: it shares the launcher's memory and reads nothing
+//! (`sys::companion`). Where it is needed, it becomes this program anew, with the pipe as its standard input.
 
 use super::error::{ContainerError, at, sys};
 use super::network::{self, Held};
 use super::store::Claim;
 use crate::cgroup::{Cgroup, CgroupRecord};
+use crate::sys::companion::Companion;
 use crate::sys::fs::dup_above;
-use crate::sys::process::{self, Side, SingleThreaded};
+use crate::sys::process;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 /// One thing that must not stay.
@@ -27,16 +32,19 @@ enum Left {
     File(PathBuf),
 }
 
-/// The last word of a launcher that has cleaned up.
-const DISMISSED: &[u8] = b"done\n";
+/// Its name: the program's first word when it cleans up.
+pub const NAME: &str = "cofferdam-clean";
 
 /// Lower numbers are looked at for what the caller hands on (LISTEN_FDS, --preserve-fds).
 const ABOVE: i32 = 900;
 
+/// What a pipe can be made to hold by anybody (/proc/sys/fs/pipe-max-size), in bytes; nobody reads it meanwhile.
+const MOST: i32 = 1 << 20;
+
 /// The launcher's end.
 #[must_use]
 pub struct Janitor {
-    pid: i32,
+    companion: Companion,
     /// Until it is to end.
     pipe: Option<File>,
 }
@@ -45,44 +53,31 @@ pub struct Janitor {
 impl Drop for Janitor {
     fn drop(&mut self) {
         drop(self.pipe.take());
-        let _ = waitpid(Pid::from_raw(self.pid), None);
+        let _ = waitpid(Pid::from_raw(self.companion.pid), None);
     }
 }
 
 impl Janitor {
-    /// Makes it; the launcher must have one thread.
+    /// Makes it.
     pub fn start() -> Result<Self, ContainerError> {
-        let (reader, low) = sys(
-            nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC),
-            "make a pipe (pipe2)",
-        )?;
+        let flags = OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let (reader, low) = sys(nix::unistd::pipe2(flags), "make a pipe (pipe2)")?;
         let writer = sys(
             dup_above(low.as_fd(), ABOVE),
             "number the janitor's pipe (fcntl)",
         )?;
         drop(low);
-        let proof = SingleThreaded::prove()
-            .ok_or(ContainerError::Launch(crate::sandbox::LaunchError::Threads))?;
-        match sys(
-            process::clone_child(&proof, 0, None),
-            "make the janitor (clone3)",
-        )? {
-            Side::Parent { pid, .. } => Ok(Self {
-                pid,
-                pipe: Some(File::from(writer)),
-            }),
-            Side::Child => {
-                drop(writer);
-                sweep(reader);
-                process::exit_now(0)
-            }
-        }
+        let companion = Companion::start(c"cofferdam-clean", &reader, &writer);
+        Ok(Self {
+            companion: sys(companion, "make the janitor (clone)")?,
+            pipe: Some(File::from(writer)),
+        })
     }
 
     fn tell(&mut self, left: &Left) -> Result<(), ContainerError> {
         let mut line = serde_json::to_vec(left).unwrap_or_default();
         line.push(b'\n');
-        let told = self.pipe.as_mut().map_or(Ok(()), |p| p.write_all(&line));
+        let told = self.pipe.as_mut().map_or(Ok(()), |p| write(p, &line));
         at(told, "write to the janitor", &PathBuf::from("(pipe)"))
     }
 
@@ -102,38 +97,45 @@ impl Janitor {
     }
 
     /// All is clean, or belongs to a container that goes on: it may go home.
-    pub fn dismiss(mut self) {
-        if let Some(pipe) = &mut self.pipe {
-            let _ = pipe.write_all(DISMISSED);
-        }
+    pub fn dismiss(self) {
+        self.companion.dismiss();
     }
 }
 
-/// What is left when the launcher is gone; `None`: dismissed. Read only then: most launches end well, and what the
-/// janitor does meanwhile is taken from theirs.
-fn hear(reader: OwnedFd) -> Option<Vec<Left>> {
-    let mut told = Vec::with_capacity(4096);
-    let mut reader = File::from(reader);
-    // A read that fails is an end: what was told so far is what there is.
-    let _ = reader.read_to_end(&mut told);
-    let left: Vec<Left> = match told.ends_with(DISMISSED) {
-        true => return None,
-        false => told
-            .split(|byte| *byte == b'\n')
-            .filter_map(|line| serde_json::from_slice(line).ok())
-            .collect(),
-    };
-    Some(left)
+/// The whole line; a pipe that is full is made larger once.
+fn write(pipe: &mut File, line: &[u8]) -> std::io::Result<()> {
+    let mut rest = line;
+    while !rest.is_empty() {
+        match pipe.write(rest) {
+            Ok(n) => rest = &rest[n..],
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                if fcntl(&*pipe, FcntlArg::F_GETPIPE_SZ)? >= MOST {
+                    return Err(Errno::ENOSPC.into());
+                }
+                fcntl(&*pipe, FcntlArg::F_SETPIPE_SZ(MOST))?;
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
-/// Reads until the launcher is gone, then removes what it left.
-fn sweep(reader: OwnedFd) {
-    // A Ctrl-C or TERM meant for the launcher is not for us.
-    let _ = nix::unistd::setsid();
-    process::ignore_the_callers_signals();
+/// The janitor of a launcher that is gone: removes what it left. Its standard input is the pipe.
+pub fn main() -> i32 {
     let _ = process::prctl_name(c"cofferdam-clean");
-    process::close_stdio();
-    let Some(left) = hear(reader) else { return };
+    let mut told = Vec::with_capacity(4096);
+    // A read that fails is an end: what was told so far is what there is.
+    let _ = std::io::stdin().lock().read_to_end(&mut told);
+    sweep(&told);
+    0
+}
+
+fn sweep(told: &[u8]) {
+    let lines = told.split(|byte| *byte == b'\n');
+    let left: Vec<Left> = lines
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect();
     let made: Vec<Cgroup> = left
         .iter()
         .rev()
@@ -152,8 +154,6 @@ fn sweep(reader: OwnedFd) {
         let _ = cgroup.remove();
     }
     if network.is_some() {
-        // What plugins are given must not be where their standard streams go.
-        process::null_stdio();
         let _ = network::detached(network);
     }
     for thing in &left {

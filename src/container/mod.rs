@@ -10,7 +10,7 @@ mod error;
 mod events;
 mod exec;
 mod hooks;
-mod janitor;
+pub mod janitor;
 mod journal;
 mod lifecycle;
 mod network;

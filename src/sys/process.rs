@@ -420,17 +420,18 @@ pub fn ignore_signal(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
-/// What a terminal or a service manager ends its caller with is not for a process that outlives it.
+/// What a terminal or a service manager ends its caller with.
+pub(super) const CALLERS_SIGNALS: [i32; 5] = [
+    libc::SIGTERM,
+    libc::SIGINT,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGPIPE,
+];
+
+/// They are not for a process that outlives its caller.
 pub fn ignore_the_callers_signals() {
-    for signal in [
-        libc::SIGTERM,
-        libc::SIGINT,
-        libc::SIGHUP,
-        libc::SIGQUIT,
-        libc::SIGPIPE,
-    ] {
-        ignore_signal(signal);
-    }
+    CALLERS_SIGNALS.into_iter().for_each(ignore_signal);
 }
 
 /// The name that ps shows (prctl PR_SET_NAME).
@@ -444,22 +445,6 @@ pub fn close_stdio() {
     for fd in 0..3 {
         // SAFETY: the caller is a forked helper that never touches its standard streams again.
         unsafe { libc::close(fd) };
-    }
-}
-
-/// Opens /dev/null where standard streams were closed.
-pub fn null_stdio() {
-    loop {
-        // SAFETY: a plain open of a constant path; the descriptor is one of 0 to 2 and stays, or is closed here.
-        let fd = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
-        if fd < 0 {
-            return;
-        }
-        if fd > 2 {
-            // SAFETY: opened above, and nobody else's.
-            unsafe { libc::close(fd) };
-            return;
-        }
     }
 }
 
