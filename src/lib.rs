@@ -47,10 +47,12 @@
 //!   same rules take as a linear list.
 //! - Namespaces are joined by a process aside (`sandbox/aside.rs`), which makes the child in them and ends: nobody
 //!   comes back from a user namespace, and what the launcher joined would be shown to all that it starts later.
-//! - The janitor (`container/janitor.rs`) is a forked copy of the launcher that knows what is to be made before it is
-//!   made; the kernel closing a pipe is what wakes it, so KILL at any moment leaves nothing.
+//! - The janitor (`container/janitor.rs`) is told what is to be made before it is made; the kernel closing a pipe is what
+//!   wakes it, so KILL at any moment leaves nothing. Until then it shares the launcher's memory instead of copying it
+//!   (`sys::companion`), and it cleans up as a program of its own.
 //! - v1 cgroups are entered by the child itself through descriptors: moving another process waits for the kernel's
-//!   thread-group lock, up to 15 ms.
+//!   thread-group lock, up to 15 ms. They and all limits are made around the child while it makes its network, which
+//!   takes as long; a limit that is not in force by the time of verification ends the launch.
 #![deny(unsafe_code)]
 
 pub mod audit;

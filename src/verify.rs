@@ -3,6 +3,7 @@
 //! Looks only at what the kernel says (/proc/PID, cgroup files), never at what the child claims. Any difference
 //! ends the launch. Landlock and MDWE have no file to read: they rest on the answers of their system calls.
 
+mod early;
 mod execution;
 mod joined;
 mod label;
@@ -16,10 +17,10 @@ use crate::plan::Plan;
 use crate::plan::process::NewPrivileges;
 use crate::sys::fs::read_kernel_file;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+pub use early::{Early, early};
 pub use joined::observe_joined;
 pub use label::label;
 pub use mounts::{Seen, parse_mountinfo};
@@ -69,50 +70,41 @@ struct Checker<'a> {
     out: Verification,
 }
 
-/// The limits as the kernel took them. They are set before there is a child, so this needs not wait for it.
-pub fn limits(plan: &Plan, cgroup: &Cgroup) -> Result<Verification, VerifyError> {
-    let differences = cgroup.read_back(&plan.limits)?.into_iter();
-    Ok(Verification {
-        checked: plan.limits.writes.len(),
-        differences: differences
-            .map(|d| Difference {
-                control: d.control,
-                what: d.file,
-                expected: d.expected,
-                found: d.found,
-            })
-            .collect(),
-    })
-}
-
-/// Compares everything that can be seen from outside; `limits` is what [`limits`] found.
+/// Compares everything that can be seen from outside; `early` is what [`early`] found.
 pub fn observe(
     plan: &Plan,
     pid: i32,
     cgroup: &Cgroup,
-    limits: Verification,
+    mut early: Early,
 ) -> Result<Verification, VerifyError> {
     let mut checker = Checker {
         pid,
         plan,
-        out: limits,
+        out: std::mem::take(&mut early.limits),
     };
     checker.status()?;
-    checker.namespaces()?;
+    checker.namespaces(&early)?;
     checker.limits()?;
     checker.execution()?;
     checker.descriptors()?;
     let mountinfo = checker.read("mountinfo")?;
     mounts::check(plan, &mountinfo, &mut checker.out);
     checker.nodes()?;
-    checker.membership(cgroup)?;
+    if !early.still_inside(&checker.read("cgroup")?) {
+        checker.membership(cgroup)?;
+    }
     Ok(checker.out)
+}
+
+/// A file below /proc/PID.
+fn read_of(pid: i32, file: &str) -> Result<String, VerifyError> {
+    let path = format!("/proc/{pid}/{file}");
+    read_kernel_file(&path).map_err(|why| VerifyError::Read { path, why })
 }
 
 impl Checker<'_> {
     fn read(&self, file: &str) -> Result<String, VerifyError> {
-        let path = format!("/proc/{}/{file}", self.pid);
-        read_kernel_file(&path).map_err(|why| VerifyError::Read { path, why })
+        read_of(self.pid, file)
     }
 
     fn same(&mut self, control: ControlId, what: &str, expected: &str, found: &str) {
@@ -134,12 +126,10 @@ impl Checker<'_> {
 
     fn status(&mut self) -> Result<(), VerifyError> {
         let text = self.read("status")?;
-        let fields: BTreeMap<&str, String> = text
-            .lines()
-            .filter_map(|l| l.split_once(':'))
-            .map(|(k, v)| (k, v.split_whitespace().collect::<Vec<_>>().join(" ")))
-            .collect();
-        let field = |name: &str| fields.get(name).map_or("(no such line)", String::as_str);
+        let fields: Vec<(&str, &str)> = text.lines().filter_map(|l| l.split_once(':')).collect();
+        let there = |name: &str| fields.iter().find(|(k, _)| *k == name);
+        let field = |name: &str| there(name).map_or("(no such line)", |(_, v)| v.trim());
+        let numbers = |name: &str| words(field(name));
         let process = &self.plan.process;
         let user = self.plan.namespaces.user.as_ref();
         let uid = user
@@ -150,8 +140,8 @@ impl Checker<'_> {
             .unwrap_or(process.gid);
         let four = |n: u32| format!("{n} {n} {n} {n}");
         let out = &mut self.out;
-        out.same(ControlId::S8_5_1, "Uid", &four(uid), field("Uid"));
-        out.same(ControlId::S8_5_1, "Gid", &four(gid), field("Gid"));
+        out.same(ControlId::S8_5_1, "Uid", &four(uid), &numbers("Uid"));
+        out.same(ControlId::S8_5_1, "Gid", &four(gid), &numbers("Gid"));
         if let Some(groups) = &process.groups {
             let mut groups: Vec<u32> = groups
                 .iter()
@@ -163,7 +153,7 @@ impl Checker<'_> {
                 .map(u32::to_string)
                 .collect::<Vec<_>>()
                 .join(" ");
-            out.same(ControlId::S8_5_1, "Groups", &want, field("Groups"));
+            out.same(ControlId::S8_5_1, "Groups", &want, &numbers("Groups"));
         }
         let mark = match process.new_privileges {
             NewPrivileges::Never => "1",
@@ -171,7 +161,7 @@ impl Checker<'_> {
         };
         out.same(ControlId::S8_3_7, "NoNewPrivs", mark, field("NoNewPrivs"));
         let mut filters = self.plan.seccomp.filters.len();
-        if fields.contains_key("Seccomp_filters") {
+        if there("Seccomp_filters").is_some() {
             if field("Seccomp_filters") != filters.to_string() {
                 filters += inherited_filters()?;
             }
@@ -209,14 +199,11 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn namespaces(&mut self) -> Result<(), VerifyError> {
+    fn namespaces(&mut self, early: &Early) -> Result<(), VerifyError> {
         for kind in &self.plan.namespaces.new {
             let name = kind.proc_name();
             let theirs = self.link(&format!("ns/{name}"))?;
-            let ours = fs::read_link(format!("/proc/self/ns/{name}"))
-                .map(|p| p.display().to_string())
-                .unwrap_or_default();
-            let found = if theirs == ours {
+            let found = if theirs == early.our(*kind) {
                 "the host's"
             } else {
                 "its own"
@@ -262,11 +249,7 @@ impl Checker<'_> {
                     .iter()
                     .map(|m| format!("{} {} {}", m.inside, m.outside, m.count))
                     .collect();
-                let found: Vec<String> = self
-                    .read(file)?
-                    .lines()
-                    .map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "))
-                    .collect();
+                let found: Vec<String> = self.read(file)?.lines().map(words).collect();
                 self.same(ControlId::S8_5_1, file, &want.join(", "), &found.join(", "));
             }
         }
@@ -377,6 +360,11 @@ fn inherited_filters() -> Result<usize, VerifyError> {
         .lines()
         .find_map(|l| l.strip_prefix("Seccomp_filters:"));
     Ok(count.and_then(|n| n.trim().parse().ok()).unwrap_or(0))
+}
+
+/// Single blanks between the words.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn inode(path: &str) -> Result<String, VerifyError> {

@@ -89,12 +89,24 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id() as i32)
 }
 
+/// With all its limits, as if there was a first process.
+fn made(plan: &LimitPlan) -> Result<Cgroup, CgroupError> {
+    let mut cgroup = Cgroup::create(plan)?;
+    match cgroup.take_in(Pid::this()).and_then(|()| cgroup.limit()) {
+        Ok(()) => Ok(cgroup),
+        Err(error) => {
+            let _ = cgroup.remove();
+            Err(error)
+        }
+    }
+}
+
 /// A cgroup that does not outlive its test.
 struct Held(Cgroup, LimitPlan);
 
 impl Held {
     fn new(plan: LimitPlan) -> Self {
-        Self(Cgroup::create(&plan).unwrap(), plan)
+        Self(made(&plan).unwrap(), plan)
     }
 
     fn run(&self, script: &str) -> Child {
@@ -333,7 +345,7 @@ fn one_in_use_is_refused_and_untouched() {
     let _turn = ONE_AT_A_TIME.lock();
     let held = Held::new(plan(&host, "twice", &limits()));
     let mut child = held.run("exec sleep 100");
-    match Cgroup::create(&held.1) {
+    match made(&held.1) {
         Err(CgroupError::Occupied { pids, .. }) => assert_eq!(pids, [child.id() as i32]),
         other => panic!("{other:?}"),
     }
@@ -365,7 +377,7 @@ fn a_limit_that_the_kernel_refuses_leaves_nothing() {
     let mut grant = limits();
     grant.cpu_period = Some(1);
     let plan = plan(&host, "bad", &grant);
-    let error = Cgroup::create(&plan).unwrap_err().to_string();
+    let error = made(&plan).unwrap_err().to_string();
     assert!(
         error.contains("cpu.") && error.contains("Invalid argument"),
         "{error}"
@@ -378,7 +390,7 @@ fn a_later_process_finishes_what_a_dead_launcher_left() {
     let host = need!(Root);
     let _turn = ONE_AT_A_TIME.lock();
     let plan = plan(&host, "janitor", &limits());
-    let cgroup = Cgroup::create(&plan).unwrap();
+    let cgroup = made(&plan).unwrap();
     let stored = serde_json::to_string(&cgroup.record()).unwrap();
     // The launcher dies after the first of its writes into cgroup.procs.
     let mut child = waiting("exec sleep 100");
@@ -412,7 +424,7 @@ fn a_launcher_that_dies_while_making_leaves_only_what_the_janitor_removes() {
     let _turn = ONE_AT_A_TIME.lock();
     let plan = plan(&host, "middle", &limits());
     let planned = CgroupRecord::planned(&plan);
-    drop(Cgroup::create(&plan).unwrap());
+    drop(made(&plan).unwrap());
     let janitor = Cgroup::open(&planned).unwrap();
     janitor.kill().unwrap();
     janitor.remove().unwrap();
@@ -578,9 +590,6 @@ fn a_mount_that_is_no_cgroup_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut plan = plan(&host, "fake", &limits());
     plan.dirs[0].mount = cofferdam::paths::HostPath::trusted(folder.path());
-    assert!(matches!(
-        Cgroup::create(&plan),
-        Err(CgroupError::NotCgroup { .. })
-    ));
+    assert!(matches!(made(&plan), Err(CgroupError::NotCgroup { .. })));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

@@ -4,23 +4,44 @@
 
 use super::dir::{OpenDir, Root};
 use super::{Cgroup, CgroupError, MadeDir, Member, device, v1};
-use crate::plan::limits::{CgroupDir, Lack, LimitPlan, LimitWrite, Presence, Value};
+use crate::plan::limits::{CgroupDir, CgroupVersion, Lack, LimitPlan, LimitWrite, Presence, Value};
 use nix::errno::Errno;
 use std::path::Path;
 
-pub(super) fn make(cgroup: &mut Cgroup, plan: &LimitPlan) -> Result<(), CgroupError> {
+/// v2: the directory, and controllers for it.
+pub(super) fn unified(cgroup: &mut Cgroup, plan: &LimitPlan) -> Result<(), CgroupError> {
     if let Some(leaf) = &plan.step_aside {
         step_aside(cgroup, leaf)?;
     }
-    for place in &plan.dirs {
-        enter(cgroup, place)?;
-    }
-    fill(cgroup, plan)
+    of_version(cgroup, plan, CgroupVersion::V2)?;
+    enable(cgroup, plan)
 }
 
-/// What is done in directories that are there.
+/// v1: the directories, and what must be in them before a process can enter.
+pub(super) fn legacy(cgroup: &mut Cgroup, plan: &LimitPlan) -> Result<(), CgroupError> {
+    of_version(cgroup, plan, CgroupVersion::V1)?;
+    // A cpuset without cpus or mems takes no process.
+    let inherited = plan.writes.iter().filter(|w| w.value == Value::Inherited);
+    for write in inherited {
+        apply(cgroup, plan, write)?;
+    }
+    Ok(())
+}
+
+fn of_version(
+    cgroup: &mut Cgroup,
+    plan: &LimitPlan,
+    version: CgroupVersion,
+) -> Result<(), CgroupError> {
+    let mut places = plan.dirs.iter().filter(|d| d.version == version);
+    places.try_for_each(|place| enter(cgroup, place))
+}
+
+/// What is done in directories that are there: every write, in the plan's order.
 pub(super) fn fill(cgroup: &mut Cgroup, plan: &LimitPlan) -> Result<(), CgroupError> {
-    enable(cgroup, plan)?;
+    if plan.scope.is_some() {
+        enable(cgroup, plan)?;
+    }
     for write in &plan.writes {
         apply(cgroup, plan, write)?;
     }

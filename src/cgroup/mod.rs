@@ -2,8 +2,10 @@
 //!
 //! Takes no decisions: v1 or v2, names, values and order are the plan's. The launcher calls [`Cgroup::create`]; every
 //! later process (kill, delete, the janitor) comes back with a [`CgroupRecord`] through [`Cgroup::open`]. The name is
-//! guarded by the state store's lock: two launches of one name must not get here at once. Where systemd makes the
-//! directory (`systemd`), it does so around a process that is there already ([`Cgroup::take_in`]); the rest is shared.
+//! guarded by the state store's lock: two launches of one name must not get here at once. What
+//! a process can't be born into is made, and limits are written, when the first one is there ([`Cgroup::take_in`],
+//! [`Cgroup::limit`]): the launcher has time for it while the child makes its network. Where systemd makes the
+//! directory (`systemd`), it does so around that process; the rest is shared.
 
 mod device;
 mod dir;
@@ -44,7 +46,7 @@ pub struct Cgroup {
     gaps: Vec<Lack>,
     /// The systemd unit that the cgroup belongs to.
     scope: Option<ScopeRecord>,
-    /// What is to be done when there is a process for a scope.
+    /// What is to be done when there is a first process.
     awaits: Option<Box<LimitPlan>>,
 }
 
@@ -78,10 +80,10 @@ pub struct Difference {
 }
 
 impl Cgroup {
-    /// Makes the cgroups and writes every limit; on any failure nothing is left.
+    /// Makes the cgroup that a process can be born into (v2); on failure nothing is left. The rest follows with
+    /// [`Cgroup::take_in`], and the limits with [`Cgroup::limit`].
     ///
     /// A cgroup of the same name that is empty is a leftover: it is replaced by a fresh one. One in use is refused.
-    /// A systemd scope has to wait for its first process: see [`Cgroup::take_in`].
     pub fn create(plan: &LimitPlan) -> Result<Self, CgroupError> {
         let mut cgroup = Self {
             roots: Vec::new(),
@@ -90,13 +92,12 @@ impl Cgroup {
             freezer: plan.freezer.clone(),
             gaps: Vec::new(),
             scope: None,
-            awaits: None,
+            awaits: Some(Box::new(plan.clone())),
         };
         if plan.scope.is_some() {
-            cgroup.awaits = Some(Box::new(plan.clone()));
             return Ok(cgroup);
         }
-        match make::make(&mut cgroup, plan) {
+        match make::unified(&mut cgroup, plan) {
             Ok(()) => Ok(cgroup),
             Err(error) => {
                 // The first error is the one to tell; a directory that stays is empty and replaced by the next launch.
@@ -106,14 +107,24 @@ impl Cgroup {
         }
     }
 
-    /// The first process has been made: what waited for it is done now. Nothing where there is no systemd; otherwise
-    /// the scope is started around it and gets its limits.
+    /// The first process has been made, in the v2 cgroup if there is one: the v1 cgroups that it will enter are made,
+    /// or the systemd scope is started around it. Nothing that [`Cgroup::limit`] has been called for.
     pub fn take_in(&mut self, pid: Pid) -> Result<(), CgroupError> {
+        let Some(plan) = self.awaits.take() else {
+            return Ok(());
+        };
+        let done = match plan.scope.is_some() {
+            true => systemd::start(self, &plan, pid),
+            false => make::legacy(self, &plan),
+        };
+        self.awaits = Some(plan);
+        done
+    }
+
+    /// Writes every limit, once.
+    pub fn limit(&mut self) -> Result<(), CgroupError> {
         match self.awaits.take() {
-            Some(plan) => {
-                systemd::start(self, &plan, pid)?;
-                make::fill(self, &plan)
-            }
+            Some(plan) => make::fill(self, &plan),
             None => Ok(()),
         }
     }

@@ -15,6 +15,7 @@ use crate::report::{self, Failure, Sink};
 use crate::request::{RunRequest, Source};
 use crate::site::{self, Owner};
 use crate::survey::Survey;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 
 /// Everything up to the plan, without a side effect.
@@ -176,6 +177,7 @@ pub(super) fn resolver(global: &Global, bundle: &mut Bundle) -> Result<Option<Re
 }
 
 /// `run`.
+#[inline(never)] // its caller would get a stack frame for all verbs together, whose pages a launch pays for
 pub(super) fn run(
     global: &Global,
     args: RunArgs,
@@ -201,7 +203,8 @@ pub(super) fn run(
         bundle.extras.events = true;
         events = events.and_lines(to.open("events").map_err(Failure::from_container)?);
     }
-    let planned = plan_told(global, bundle, Purpose::Launch, &events)?;
+    // What was planned is given back with the process, which ends with the launch.
+    let planned = ManuallyDrop::new(plan_told(global, bundle, Purpose::Launch, &events)?);
     let mut context = context(&planned, shown, args.record.as_deref());
     context.events = events;
     context.resolver = resolver.as_ref().map(|r| r.path.clone());

@@ -219,7 +219,6 @@ fn fill(
     prepared: crate::sandbox::Prepared,
     cgroup: &mut Cgroup,
 ) -> Result<(Created, State), ContainerError> {
-    janitor.cgroup(cgroup.record())?;
     let agent = plan.seccomp.listener.as_ref();
     let agent = agent
         .map(|l| Receiver::agent(l.path.as_path()))
@@ -229,11 +228,8 @@ fn fill(
         placed,
         "put the listening sockets where the program looks (dup3)",
     )?;
-    let launched = launch(prepared, cgroup)?;
-    if plan.limits.scope.is_some() {
-        // It has been made around the child.
-        janitor.cgroup(cgroup.record())?;
-    }
+    let told = |record| janitor.cgroup(record).is_ok();
+    let launched = launch(prepared, cgroup, told)?;
     let hooked = hooked(plan, context, &launched, events);
     if let Err(error) = hooked {
         launched.abandon();
@@ -246,13 +242,13 @@ fn fill(
             plan_digest: plan.digest(),
             controls: controls_of(plan),
         };
-        Ok((about, verify::limits(plan, cgroup)?))
+        Ok((about, verify::early(plan, launched.pid(), cgroup)?))
     })();
     let created = launched.ready()?;
     let finished = aside
-        .and_then(|(about, limits)| {
+        .and_then(|(about, early)| {
             let strange = network::attach(plan, context, entry, created.pid)?;
-            let mut verification = verify::observe(plan, created.pid, cgroup, limits)?;
+            let mut verification = verify::observe(plan, created.pid, cgroup, early)?;
             verification.checked += usize::from(plan.openings.network.is_some());
             verification.differences.extend(strange);
             Ok((about, verification))

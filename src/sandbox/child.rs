@@ -67,9 +67,9 @@ pub(super) fn fail(work: &ChildWork, socket: RawFd, failed: &Failed) -> ! {
 
 fn recipe(work: &mut ChildWork, socket: RawFd) -> Result<std::convert::Infallible, Failed> {
     leave_the_caller(work)?; // first: nobody may trace a half-built container (CVE-2016-9962)
-    enter_cgroups(work)?; // before anything is allocated that the limits should count
-    network(work)?; // while the launcher maps ids and makes mounts
-    receive_mounts(work, socket)?; // the launcher has mapped ids and joined cgroups by then
+    network(work)?; // while the launcher makes cgroups, maps ids and makes mounts
+    receive_mounts(work, socket)?; // the launcher has done all of that by then
+    enter_cgroups(work)?; // before anything is allocated whose size the image or its user decides
     cgroup_namespace(work)?; // its root is the cgroup that we are in by now
     kernel_parameters(work)?; // while we are still the host's root in name, which vm.* asks for
     become_root(work)?; // so that what is made below belongs to the container's root
@@ -145,18 +145,16 @@ pub(super) fn receive_mounts(work: &mut ChildWork, socket: RawFd) -> Done {
         for fd in fds.iter().take(count) {
             // The kernel has just made this descriptor for us alone.
             let fd = crate::sys::process::own(*fd);
-            let slot = work
-                .received
-                .get(filled)
-                .copied()
-                .ok_or(Errno::EPROTO)
-                .during(Step::Receive)?;
-            work.slots.put(slot, fd).during(Step::Receive)?;
+            match work.received.get(filled) {
+                Some(slot) => work.slots.put(*slot, fd).during(Step::Receive)?,
+                None if work.doors.len() < work.doors_due => work.doors.push(fd),
+                None => return Err(Failed(Step::Receive, 0, Errno::EPROTO)),
+            }
             filled += 1;
         }
         match word[0] {
             wire::MOUNTS => {}
-            wire::GO if filled == work.received.len() => return Ok(()),
+            wire::GO if filled == work.received.len() + work.doors_due => return Ok(()),
             _ => return Err(Failed(Step::Receive, 0, Errno::EPROTO)),
         }
     }

@@ -104,6 +104,7 @@ fn nothing_to_make(work: &mut ChildWork) {
     work.ops.clear();
     work.behind_pivot = 0;
     work.received.clear();
+    work.doors_due = 0;
     work.slots = Slots::new(0);
     work.pivot = false;
     work.new_cgroup_namespace = false;

@@ -12,22 +12,27 @@ use super::launched::Launched;
 use super::ops::{Op, Slots};
 use super::prepare::{Maps, Prepared};
 use super::wire;
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, CgroupRecord};
 use crate::plan::network::NetDevice;
 use crate::sys::process::{self, Side, SingleThreaded};
 use crate::sys::socket;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::Pid;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// Makes the child and gives it all that only the outside can.
-pub fn launch(mut prepared: Prepared, cgroup: &mut Cgroup) -> Result<Launched, LaunchError> {
+/// Makes the child and gives it all that only the outside can. `told` hears of the cgroups when all of them are there
+/// and nobody is in them, and says whether it has.
+pub fn launch(
+    mut prepared: Prepared,
+    cgroup: &mut Cgroup,
+    told: impl FnOnce(CgroupRecord) -> bool,
+) -> Result<Launched, LaunchError> {
     at(
         crate::sys::fs::cloexec_from(3),
         "mark descriptors close-on-exec (close_range)",
     )?;
-    prepared.child.doors = cgroup.v1_doors()?;
     let flags = SockFlag::SOCK_CLOEXEC;
     let (ours, theirs) = at(
         socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags),
@@ -48,8 +53,9 @@ pub fn launch(mut prepared: Prepared, cgroup: &mut Cgroup) -> Result<Launched, L
     };
     drop(theirs);
     let created = Created::new(pid, pidfd, ours, prepared.labels);
-    let outside = Outside {
+    let mut outside = Outside {
         user: prepared.user,
+        doors: Vec::new(),
         ops: prepared.launcher_ops,
         slots: prepared.child.slots,
         received: prepared.child.received,
@@ -57,10 +63,14 @@ pub fn launch(mut prepared: Prepared, cgroup: &mut Cgroup) -> Result<Launched, L
         devices: prepared.devices,
         exec_fd: prepared.child.exec_fd,
     };
-    let inside = cgroup
-        .take_in(Pid::from_raw(pid))
-        .map_err(LaunchError::from);
-    match inside.and_then(|()| outside.serve(&created)) {
+    let around = around(cgroup, Pid::from_raw(pid), told);
+    let served = around.and_then(|doors| {
+        outside.doors = doors;
+        outside.serve(&created)?;
+        // While the child makes its mounts; hooks, if there are any, find them set.
+        Ok(cgroup.limit()?)
+    });
+    match served {
         Ok(()) => Ok(Launched {
             created,
             classes: prepared.classes,
@@ -73,6 +83,19 @@ pub fn launch(mut prepared: Prepared, cgroup: &mut Cgroup) -> Result<Launched, L
             Err(error)
         }
     }
+}
+
+/// Cgroups around a child, and the doors by which it enters those of v1.
+fn around(
+    cgroup: &mut Cgroup,
+    pid: Pid,
+    told: impl FnOnce(CgroupRecord) -> bool,
+) -> Result<Vec<OwnedFd>, LaunchError> {
+    cgroup.take_in(pid)?;
+    if !told(cgroup.record()) {
+        return at(Err(Errno::EPIPE), "tell the janitor of the cgroups (write)");
+    }
+    Ok(cgroup.v1_doors()?)
 }
 
 /// The child, made by the launcher itself or, where namespaces are joined, by a process aside.
@@ -112,6 +135,7 @@ fn make(
 /// What the launcher does for the child.
 struct Outside {
     user: Option<Maps>,
+    doors: Vec<OwnedFd>,
     ops: Vec<Op>,
     slots: Slots,
     received: Vec<usize>,
@@ -135,6 +159,25 @@ pub(super) fn room_for_program(pid: i32, exec_fd: i32) -> Result<(), LaunchError
 }
 
 impl Outside {
+    /// The mounts that only the launcher can make.
+    fn make(
+        &mut self,
+        created: &Created,
+        userns: Option<BorrowedFd<'_>>,
+    ) -> Result<(), LaunchError> {
+        for (index, op) in self.ops.iter().enumerate() {
+            op.run(&mut self.slots, userns).map_err(|errno| {
+                let label = created.labels.launcher_ops.get(index);
+                let label = label.map_or("", String::as_str);
+                LaunchError::Launcher {
+                    tried: format!("make the mount {label} ({})", op.call()),
+                    errno,
+                }
+            })?;
+        }
+        Ok(())
+    }
+
     fn serve(mut self, created: &Created) -> Result<(), LaunchError> {
         let pid = created.pid;
         room_for_program(pid, self.exec_fd)?;
@@ -147,24 +190,16 @@ impl Outside {
         };
         interfaces::give(pid, &self.devices)
             .map_err(|(tried, errno)| LaunchError::Launcher { tried, errno })?;
-        for (index, op) in self.ops.iter().enumerate() {
-            op.run(&mut self.slots, userns.as_ref().map(OwnedFd::as_fd))
-                .map_err(|errno| {
-                    let label = created
-                        .labels
-                        .launcher_ops
-                        .get(index)
-                        .map_or("", String::as_str);
-                    LaunchError::Launcher {
-                        tried: format!("make the mount {label} ({})", op.call()),
-                        errno,
-                    }
-                })?;
-        }
+        // Modes are the plan's: no mask takes bits away.
+        let mask = umask(Mode::empty());
+        let made = self.make(created, userns.as_ref().map(OwnedFd::as_fd));
+        umask(mask);
+        made?;
         let fds: Result<Vec<BorrowedFd<'_>>, Errno> = self
             .received
             .iter()
             .map(|slot| self.slots.get(*slot))
+            .chain(self.doors.iter().map(|door| Ok(door.as_fd())))
             .collect();
         let fds = at(fds, "collect the mounts")?;
         for part in fds.chunks(socket::MOST) {

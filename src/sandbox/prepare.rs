@@ -15,6 +15,7 @@ use super::start_hooks::StartHooks;
 use crate::plan::NamespaceKind;
 use crate::plan::Plan;
 use crate::plan::capabilities::{CapabilityPlan, FilterLoader};
+use crate::plan::limits::{CgroupDir, CgroupVersion};
 use crate::plan::namespaces::MapWriter;
 use crate::plan::network::{Loopback, NetDevice};
 use crate::plan::process::{Dumpable, NewPrivileges, ParentDeath, Speculation, Stdio, Terminal};
@@ -55,8 +56,10 @@ pub(super) struct ChildWork {
     pub(super) start_hooks: Option<StartHooks>,
     /// The launcher's /proc, for kernel parameters.
     pub(super) proc: Option<OwnedFd>,
-    /// v1 `tasks` files, filled in when the cgroups stand.
+    /// v1 `tasks` files: the launcher sends them behind the mounts, when the cgroups stand.
     pub(super) doors: Vec<OwnedFd>,
+    /// How many will come; there is room for them.
+    pub(super) doors_due: usize,
     pub(super) new_cgroup_namespace: bool,
     /// It is not among what clone3 makes.
     pub(super) new_network: bool,
@@ -230,6 +233,8 @@ pub fn prepare(
         .map(capability)
         .collect::<Result<_, _>>()?;
     let (own_execution, classes) = execution::split(&plan.execution);
+    let v1 = |dir: &&CgroupDir| dir.version == CgroupVersion::V1;
+    let doors_due = plan.limits.dirs.iter().filter(v1).count();
     let child = ChildWork {
         slots: Slots::new(mounts.slots),
         proof: None,
@@ -245,7 +250,8 @@ pub fn prepare(
         } else {
             Some(own_proc()?)
         },
-        doors: Vec::new(),
+        doors: Vec::with_capacity(doors_due),
+        doors_due,
         new_cgroup_namespace: plan.namespaces.is_new(NamespaceKind::Cgroup),
         new_network: has_own_network(plan),
         received: mounts.received,

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! launcher                              child
-//!    |-- Mounts + descriptors --------->|   as often as needed
-//!    |-- Go ---------------------------->|   ids mapped, cgroups joined
+//!    |-- Mounts + descriptors --------->|   as often as needed; the last ones are the doors of v1 cgroups
+//!    |-- Go ---------------------------->|   ids mapped, cgroups made; limits follow
 //!    |<--- Report::Terminal + descriptor |   with a terminal only: its master
 //!    |<------------------- Report::Built |   with hooks only: the mounts stand, the host's root is still there
 //!    |-- Pivot ------------------------->|   prestart, createRuntime and createContainer hooks have run

@@ -73,7 +73,7 @@ fn launch_here(dir: &str, policy: &str) -> Result<(), String> {
     let prepared = prepare(&plan, [None, None, None], None).map_err(|e| text(&e))?;
     let mut cgroup = Cgroup::create(&plan.limits).map_err(|e| text(&e))?;
     LAUNCHER.store(std::process::id() as i32, Ordering::Relaxed);
-    let created = launch(prepared, &mut cgroup).and_then(|launched| {
+    let created = launch(prepared, &mut cgroup, |_| true).and_then(|launched| {
         if plan.hooks.stops_before_pivot() {
             launched.leave_state(b"{}")?;
             launched.built()?;
