@@ -219,6 +219,8 @@ fn fill(
     prepared: crate::sandbox::Prepared,
     cgroup: &mut Cgroup,
 ) -> Result<(Created, State), ContainerError> {
+    // The child is born into what is there; of the rest it hears when it is there.
+    janitor.cgroup(cgroup.record())?;
     let agent = plan.seccomp.listener.as_ref();
     let agent = agent
         .map(|l| Receiver::agent(l.path.as_path()))
