@@ -9,9 +9,9 @@ use crate::container::{ContainerError, Joining, Manner, Paused, Receiver};
 use crate::controls::ControlId;
 use crate::host::{Host, Privilege};
 use crate::plan::calls::all_there;
-use crate::plan::joined::{Stay, joined};
+use crate::plan::joined::{Heard, Stay, joined};
 use crate::plan::{Plan, PlanError};
-use crate::policy::{self, Clamp, Date, Decision, ExecVerb, Grant, Policy, Template};
+use crate::policy::{self, Clamp, Date, Decision, ExecVerb, Grant, LogNeed, Policy, Template};
 use crate::report::Failure;
 use crate::request;
 use crate::survey;
@@ -96,13 +96,19 @@ pub(super) fn exec(global: &Global, args: &ExecArgs) -> Result<u8, Failure> {
         false => Stay::Foreground,
     };
     let terminal = process.terminal() == Some(true);
-    let plan = plan(&joining, &host, &policy, &whole, process, stay)?;
+    let beside = joining.monitor();
+    let heard = match beside {
+        Some(_) => Heard::ByMonitor,
+        None => Heard::ByNobody,
+    };
+    let plan = plan(&joining, &host, &policy, &whole, process, (stay, heard))?;
     let manner = Manner {
         stay,
         pid_file: args.pid_file.as_deref(),
         console: console(args, terminal)?,
+        joined: beside,
     };
-    joining.exec(&plan, &host, &manner).map_err(failed)
+    joining.exec(&plan, &host, manner).map_err(failed)
 }
 
 /// Who takes the terminal: an engine where it leaves the process alone, nobody but the caller where it waits.
@@ -203,7 +209,7 @@ fn plan(
     policy: &Policy,
     whole: &Grant,
     process: Process,
-    stay: Stay,
+    (stay, heard): (Stay, Heard),
 ) -> Result<Plan, Failure> {
     let terminal = process.terminal() == Some(true);
     let args = process.args().clone().unwrap_or_default();
@@ -216,11 +222,16 @@ fn plan(
     }
     let mut grant = decide(joining, host, policy, &bundle)?;
     no_more_than(&mut grant, whole);
+    let logs = grant.watch.logs.as_ref();
+    if heard == Heard::ByNobody && logs.is_some_and(|l| l.need == LogNeed::Required) {
+        let why = "SS-011/8.4.2: exec: the policy's [logs] requires that output is kept, and the container's monitor, which keeps it, does not answer; end the container and make it anew";
+        return refuse(joining, host, &args, why.into());
+    }
     all_there(host).map_err(|e| Failure::exec(Failure::from_plan(e).text()))?;
     let root = joining.root().map_err(failed)?;
     let program = survey::program_in(root, &grant)
         .map_err(|e| Failure::exec(Failure::from_plan(PlanError::Program(e)).text()))?;
-    joined(&grant, host, &joining.saved.inside, program, stay)
+    joined(&grant, host, &joining.saved.inside, program, (stay, heard))
         .map_err(|e| Failure::exec(Failure::from_plan(e).text()))
 }
 

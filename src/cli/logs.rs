@@ -31,8 +31,8 @@ pub struct LogsArgs {
     /// Only what was said since: 30s, 10m, 2h, 7d, or a time like 2026-11-22T05:00:00Z
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<String>,
-    /// stdout, stderr, event or all [default: stdout and stderr]
-    #[arg(long, value_name = "STREAM", value_parser = ["stdout", "stderr", "event", "all"])]
+    /// stdout, stderr, event, exec (of programs that `exec` started) or all [default: stdout and stderr]
+    #[arg(long, value_name = "STREAM", value_parser = ["stdout", "stderr", "event", "exec", "all"])]
     stream: Option<String>,
     /// Only the last launch of that name
     #[arg(long)]

@@ -13,7 +13,7 @@ use super::told;
 use crate::cgroup::{Cgroup, CgroupRecord};
 use crate::controls::ControlId;
 use crate::events::Sender;
-use crate::host::{Host, Privilege};
+use crate::host::Host;
 use crate::monitor::{Launching, Monitor, MonitorError, PipeOwner};
 use crate::plan::monitor::Answering;
 use crate::plan::{NamespaceKind, Plan};
@@ -109,11 +109,7 @@ fn monitor(
         name: &plan.name,
         called: None,
         image: context.image.clone(),
-        // Root without capabilities owns what root has made; no other id of a container is root's outside.
-        owner: match (plan.process.uid, context.host.privilege) {
-            (0, Privilege::Root) => PipeOwner::Nobody,
-            _ => PipeOwner::Launcher,
-        },
+        owner: PipeOwner::of(plan.process.uid, context.host.privilege),
         delays_end: plan.caller == Caller::Engine
             && plan.namespaces.is_new(NamespaceKind::Pid)
             && beside.copies(),

@@ -13,12 +13,15 @@ use super::signals::{Forwarding, StopTimeout, block_signals};
 use super::store::{Entry, State, Status, Store};
 use super::streams::streams;
 use super::terminal::{Proxy, hand_over};
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, LimitFiles};
+use crate::events::verbs::{self, Joined};
+use crate::events::{About, Sender};
 use crate::host::Host;
+use crate::monitor::{Launching, Monitor, PipeOwner};
 use crate::plan::Plan;
 use crate::plan::joined::Stay;
 use crate::policy::Clamp;
-use crate::sandbox::{Created, Running, Target, join, prepare};
+use crate::sandbox::{Created, Running, Streams, Target, join, prepare};
 use crate::sys::process;
 use crate::verify::{Verification, observe_joined};
 use std::fs::{self, File};
@@ -54,6 +57,8 @@ pub struct Manner<'a> {
     pub pid_file: Option<&'a Path>,
     /// Who takes the terminal of a process that is left alone.
     pub console: Option<Receiver>,
+    /// What the container's monitor shares with its own.
+    pub joined: Option<Joined>,
 }
 
 /// Kinds of namespace by their name below /proc/PID/ns.
@@ -123,22 +128,34 @@ impl Joining {
         .append(&self.entry)
     }
 
+    /// The container's monitor, if it has one that answers.
+    pub fn monitor(&self) -> Option<Joined> {
+        verbs::join(self.entry.dir())
+    }
+
     /// Runs the process of `plan` in it: its exit code, or 0 at once when it is left alone.
     pub fn exec(
         mut self,
         plan: &Plan,
         host: &Host,
-        manner: &Manner<'_>,
+        manner: Manner<'_>,
     ) -> Result<u8, ContainerError> {
-        let (signals, (streams, relays)) = match manner.stay {
-            Stay::Foreground => (Some(block_signals()?), streams(plan.process.stdio, false)?),
+        let beside = plan.monitor.as_ref();
+        let kept = beside
+            .and_then(|b| b.newcomer.as_ref())
+            .is_some_and(|n| n.output.is_some());
+        let (signals, (mut streams, relays)) = match manner.stay {
+            Stay::Foreground => (Some(block_signals()?), streams(plan.process.stdio, kept)?),
             Stay::Detached => (None, ([None, None, None], Vec::new())),
         };
+        // Before the namespaces of the container are entered, which its children would be in.
+        let monitor = monitor(plan, host, manner.joined, &mut streams)?;
         let prepared = prepare(plan, streams, None)?;
         let cgroup = Cgroup::open(&self.state.cgroup)?;
         let target = self.target()?;
         let created = join(prepared, target, &cgroup)?.ready()?;
         let created = self.verified(plan, host, &cgroup, created)?;
+        let created = watched(monitor.as_ref(), created)?;
         let (created, proxy) = shown(created, manner.console.as_ref())?;
         let running = begun(plan, created.start())?;
         let end = |running: &Running| {
@@ -154,7 +171,11 @@ impl Joining {
                 Forwarding::new(StopTimeout::Never),
                 None,
             )
-            .map(|outcome| outcome.code())
+            .map(|outcome| {
+                // Its caller has all that it said, and so has the spool.
+                monitor.as_ref().map(Monitor::drained);
+                outcome.code()
+            })
             .inspect_err(|_| end(&running)),
         }
     }
@@ -225,6 +246,47 @@ impl Joining {
         match good {
             true => Ok(()),
             false => Err(ContainerError::Different(verification.differences)),
+        }
+    }
+}
+
+/// Its own monitor, made before there is a process, whose output goes to it.
+fn monitor(
+    plan: &Plan,
+    host: &Host,
+    joined: Option<Joined>,
+    streams: &mut Streams,
+) -> Result<Option<Monitor>, ContainerError> {
+    let (Some(beside), Some(joined)) = (&plan.monitor, joined) else {
+        return Ok(None);
+    };
+    let launching = Launching {
+        plan: beside,
+        name: &plan.name,
+        called: None,
+        image: None,
+        owner: PipeOwner::of(plan.process.uid, host.privilege),
+        delays_end: false,
+        events: &Sender::nowhere(About::from(&joined.origin)),
+        folder: None,
+        plain: plan.seccomp.watch.as_ref().map(|watch| &watch.plain),
+    };
+    Ok(Some(Monitor::of_newcomer(&launching, joined, streams)?))
+}
+
+/// It is at work before the program executes.
+fn watched(monitor: Option<&Monitor>, created: Created) -> Result<Created, ContainerError> {
+    let Some(monitor) = monitor else {
+        return Ok(created);
+    };
+    let whole = (created.pid, created.pidfd.as_fd());
+    let limits = LimitFiles::default();
+    let ready = monitor.launched(whole, created.take_listener(), limits, None);
+    match ready.and_then(|()| monitor.ready()) {
+        Ok(()) => Ok(created),
+        Err(error) => {
+            created.abandon();
+            Err(error.into())
         }
     }
 }

@@ -20,7 +20,9 @@ pub const NAME: &str = "limits";
 /// The row.
 pub const ROW: Row = Row {
     name: NAME,
-    wanted: |plan: &MonitorPlan| plan.denials.is_some() || plan.watch.logs.is_some(),
+    wanted: |plan: &MonitorPlan| {
+        plan.newcomer.is_none() && (plan.denials.is_some() || plan.watch.logs.is_some())
+    },
     needs: &["container"],
     takes: &[
         OOM,

@@ -8,6 +8,7 @@
 //! it could not send; [`ocsf`] says the same in the words of a SIEM. profiles/events.schema.json is made from these types.
 //! Nothing here decides anything, and a container that nobody listens to costs nothing.
 
+pub mod accesses;
 mod bearing;
 pub mod explain;
 pub mod limits;

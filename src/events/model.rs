@@ -172,17 +172,20 @@ pub enum What {
         #[serde(default, skip_serializing_if = "is_zero")]
         untold: u64,
     },
-    /// Accesses that landlock refused. The launcher sends none: the kernel writes them into the host's audit records alone
-    /// (Linux 6.15, where audit is enabled), for whoever reads those, an auditd or a collector, to put into this form.
+    /// Accesses that landlock refused. The kernel tells them in the host's audit records alone (Linux 6.15), so they are told
+    /// where audit is on at the launch.
     DeniedAccess {
         /// The rights that were missing, as the kernel names them.
         blockers: Vec<String>,
-        /// The path or the port, as the kernel tells it.
+        /// The path, or the port or process as the kernel tells it.
         object: String,
-        /// The thread on the host.
+        /// The process on the host whose ruleset it was: the container's first, or the one that `exec` has started.
         pid: i32,
-        /// How often.
+        /// How often, since the last event of the same access.
         count: u64,
+        /// How many other accesses were refused meanwhile and are not told one by one.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        untold: u64,
     },
     /// The kernel killed processes for want of memory.
     OomKilled {

@@ -86,6 +86,7 @@ pub fn samples(text: &str) -> Vec<What> {
             object: s(),
             pid: 3,
             count: 1,
+            untold: 2,
         },
         What::OomKilled { count: 1 },
         What::LimitHit {

@@ -7,14 +7,16 @@
 //! Best effort: a container without a monitor has no such socket, and no verb fails for want of one.
 
 use super::{About, MOST, Sender, What, parse};
+use crate::logs::{NEWCOMERS, Origin};
 use crate::sys::process;
 use crate::sys::socket::{MOST as FDS, receive_fds, send_fds};
-use crate::worker::{Jail, Row, Said, Told, Worker, nothing};
+use crate::worker::{Descriptors, Jail, Row, Said, Told, Worker, nothing};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect, send, socket, socketpair,
 };
+use serde::{Deserialize, Serialize};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
@@ -24,12 +26,15 @@ pub const ROW: Row = Row {
     name: WORKER,
     wanted: |plan| plan.denials.is_some() || plan.watch.logs.is_some(),
     needs: &["verbs"],
-    takes: &["tell-events", "lines"],
+    takes: &HANDED,
     prepare: nothing,
     jail: |_| Jail::default(),
     run,
     last: Duration::from_secs(1),
 };
+
+/// What a program that `exec` starts gets, for its own monitor.
+const HANDED: [&str; 3] = ["tell-events", "lines", NEWCOMERS];
 
 /// Its name in the table.
 pub const WORKER: &str = "verbs";
@@ -118,9 +123,72 @@ pub fn hold(folder: &Path, id: &str, what: What) -> Held {
     }
 }
 
+/// What a container's monitor shares with that of a program that joins.
+pub struct Joined {
+    /// Which launch it is.
+    pub origin: Origin,
+    /// The ways for events and output, as far as it has them.
+    pub fds: Descriptors,
+    /// The monitor stays until this is closed.
+    pub held: OwnedFd,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Handed {
+    origin: Origin,
+    fds: Vec<String>,
+}
+
+/// Instead of an event: who sends it, with a socket, is to get a [`Joined`].
+const JOIN: &[u8] = b"join";
+
+/// Asks the monitor of the container whose folder this is to take a newcomer's events and output; `None`: there is no
+/// monitor, or none that answers.
+pub fn join(folder: &Path) -> Option<Joined> {
+    let socket = connected(folder).ok()?;
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let (held, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).ok()?;
+    send_fds(socket.as_fd(), JOIN, &[theirs.as_fd()]).ok()?;
+    drop(theirs);
+    let mut wait = [PollFd::new(held.as_fd(), PollFlags::POLLIN)];
+    while poll(&mut wait, PATIENCE) == Err(Errno::EINTR) {}
+    if wait[0].any() != Some(true) {
+        return None;
+    }
+    let (mut text, mut numbers) = ([0u8; MOST], [-1; FDS]);
+    let (n, count) = receive_fds(held.as_raw_fd(), &mut text, &mut numbers).ok()??;
+    let handed: Handed = serde_json::from_slice(&text[..n]).ok()?;
+    let mut fds = Descriptors::default();
+    let all = numbers.iter().take(count).map(|fd| process::own(*fd));
+    fds.extend(handed.fds, all.collect());
+    Some(Joined {
+        origin: handed.origin,
+        fds,
+        held,
+    })
+}
+
+/// The answer to [`JOIN`].
+fn hand(to: &OwnedFd, origin: &Origin, fds: &Descriptors) {
+    let (names, numbers) = fds.parts();
+    let handed = Handed {
+        origin: origin.clone(),
+        fds: names,
+    };
+    let text = serde_json::to_vec(&handed).unwrap_or_default();
+    // A socket of its own that nothing was sent to: it takes this at once.
+    let _ = send_fds(to.as_fd(), &text, &numbers);
+}
+
 fn run(worker: &mut Worker) -> Result<(), String> {
     let verbs = worker.fds.must("verbs")?;
-    let (socket, lines) = (worker.fds.take("tell-events"), worker.fds.take("lines"));
+    let copy = |name| {
+        worker
+            .fds
+            .get(name)
+            .and_then(|fd| fd.try_clone_to_owned().ok())
+    };
+    let (socket, lines) = (copy("tell-events"), copy("lines"));
     let events = Sender::by(About::from(&worker.origin), socket, lines);
     worker.tell.say(&Said::Ready);
     let (mut holders, mut finishing) = (Vec::new(), false);
@@ -142,7 +210,7 @@ fn run(worker: &mut Worker) -> Result<(), String> {
         let over: Vec<bool> = happened.collect();
         drop(fds);
         // Those who came first: whoever lets go has sent what he had before.
-        hand_on(&verbs, &events, &mut holders);
+        hand_on(&verbs, &events, worker, &mut holders);
         let mut over = over.into_iter();
         holders.retain(|_| over.next() != Some(true));
         if asked {
@@ -159,12 +227,20 @@ fn run(worker: &mut Worker) -> Result<(), String> {
 }
 
 /// Whatever is there, as events of this launch.
-fn hand_on(verbs: &OwnedFd, events: &Sender, holders: &mut Vec<OwnedFd>) {
+fn hand_on(verbs: &OwnedFd, events: &Sender, worker: &Worker, holders: &mut Vec<OwnedFd>) {
     let mut line = [0u8; MOST];
     let mut fds = [-1; FDS];
     while let Ok(Some((n, count))) = receive_fds(verbs.as_raw_fd(), &mut line, &mut fds) {
         let fds = fds.iter().take(count).map(|fd| process::own(*fd));
         let fds: Vec<OwnedFd> = fds.collect();
+        if &line[..n] == JOIN {
+            let newcomers = fds
+                .into_iter()
+                .inspect(|fd| hand(fd, &worker.origin, &worker.fds));
+            let room = HOLDERS.saturating_sub(holders.len());
+            holders.extend(newcomers.take(room));
+            continue;
+        }
         match parse(line[..n].trim_ascii_end()) {
             Ok(event) if event.id == events.about().id => {
                 events.send_of(event.what, &event.controls);

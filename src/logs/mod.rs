@@ -4,9 +4,12 @@
 
 pub mod capture;
 pub mod copy;
+mod newcomers;
 mod record;
+pub mod relay;
 pub mod ship;
 pub mod show;
 pub mod spool;
 
-pub use record::{Kind, Origin, Record, Stream};
+pub(crate) use newcomers::TELLS as NEWCOMERS;
+pub use record::{Kind, Origin, Record, Stream, Whose};

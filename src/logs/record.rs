@@ -16,6 +16,21 @@ pub enum Stream {
     Event,
 }
 
+/// Whose words they are: a stream, and of which process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whose {
+    /// Which stream.
+    pub stream: Stream,
+    /// The process id on the host of a program that `exec` has started; 0 for the container's own.
+    pub pid: u32,
+}
+
+impl From<Stream> for Whose {
+    fn from(stream: Stream) -> Self {
+        Self { stream, pid: 0 }
+    }
+}
+
 /// What the bytes of a record are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -37,6 +52,8 @@ pub struct Record<'a> {
     pub time_ns: u64,
     /// Which stream.
     pub stream: Stream,
+    /// The process id on the host of the program that `exec` has started and whose output it is; 0: the container's own.
+    pub pid: u32,
     /// What the bytes are.
     pub kind: Kind,
     /// The bytes, without the line feed.

@@ -12,7 +12,7 @@ use std::io::{BufWriter, IsTerminal, Write};
 /// Which records.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    /// "stdout", "stderr", "event" or "all"; `None`: the program's own.
+    /// "stdout", "stderr", "exec", "event" or "all"; `None`: the program's own.
     pub stream: Option<String>,
     /// Not older than this, RFC 3339.
     pub since: Option<String>,
@@ -79,6 +79,9 @@ impl Printer {
             (Some("all"), _) => true,
             // What is missing is told whatever else was asked for.
             _ if record.kind == Kind::Gap => true,
+            (Some("exec"), _) => record.pid > 0,
+            // Not the program's own.
+            _ if record.pid > 0 => false,
             (Some("event"), stream) => stream == Stream::Event,
             (Some("stdout"), stream) => stream == Stream::Stdout,
             (Some("stderr"), stream) => stream == Stream::Stderr,
@@ -120,6 +123,9 @@ impl Printer {
             "stream": record.stream,
             "kind": record.kind,
         });
+        if record.pid > 0 {
+            value["pid"] = record.pid.into();
+        }
         match std::str::from_utf8(record.bytes) {
             Ok(text) => value["text"] = text.into(),
             Err(_) => value["hex"] = crate::digest::hex(record.bytes).into(),

@@ -7,8 +7,8 @@ use super::ending::how_it_ended;
 use super::slot::Slot;
 use super::table::TABLE;
 use super::words::{Order, Word, receive, send};
-use crate::events::{About, Sender, What, limits, verbs};
-use crate::logs::Origin;
+use crate::events::{About, Sender, What, accesses, limits, verbs};
+use crate::logs::{Origin, relay};
 use crate::plan::monitor::{Lifetime, MonitorPlan};
 use crate::sys::process;
 use crate::worker::{Descriptors, Said, drop_capabilities};
@@ -147,7 +147,7 @@ impl Beside {
         let now = Instant::now();
         for slot in &mut self.slots {
             if slot.due(&self.fds).is_some_and(|due| due <= now) {
-                slot.start(&self.plan, &self.origin, &mut self.fds)
+                slot.start(&self.plan, (&self.origin, self.pid), &mut self.fds)
                     .map_err(|why| format!("start {}: {why}", slot.row.name))?;
             }
         }
@@ -317,9 +317,16 @@ impl Beside {
 
     /// Lets a container end whose output has reached its engine, or had time enough.
     fn let_it_end(&mut self) {
-        if self.slots.iter().any(|s| s.row.name == "copy" && s.over) {
+        let over = |name: &str| self.slots.iter().any(|s| s.row.name == name && s.over);
+        let (copied, relayed) = (over("copy"), over(relay::NAME));
+        let whole = self.plan.newcomer.is_none();
+        if if whole { copied } else { relayed } {
             // Who waits for the end of these streams waits no longer.
             drop((self.fds.take("to-stdout"), self.fds.take("to-stderr")));
+        }
+        if !whole && relayed {
+            // Where nobody keeps it, nothing can be said.
+            drop((self.fds.take("stdout"), self.fds.take("stderr")));
         }
         if self.delay.is_none() {
             return;
@@ -339,7 +346,8 @@ impl Beside {
     /// Whether the last counts of limits and ports may still come: capture is to store them before it closes.
     fn counts_are_out(&self) -> bool {
         let mut slots = self.slots.iter();
-        let counts = slots.any(|s| s.row.name == limits::NAME && !s.over && s.running.is_some());
+        let last = [limits::NAME, accesses::NAME];
+        let counts = slots.any(|s| last.contains(&s.row.name) && !s.over && s.running.is_some());
         let ports = self.fds.get("ports").is_some();
         (counts || ports) && self.ended.is_some_and(|at| at.elapsed() < DRAIN)
     }
@@ -369,7 +377,7 @@ impl Beside {
         let has_output = self
             .slots
             .iter()
-            .any(|s| !s.over && s.row.name == "capture");
+            .any(|s| !s.over && ["capture", relay::NAME].contains(&s.row.name));
         if !self.drained && (!has_output || ended.elapsed() >= DRAIN) {
             self.drained = true;
         }
@@ -383,7 +391,8 @@ impl Beside {
             }
             return;
         }
-        if launched && !self.had_launcher_at_end && self.finishing.is_none() {
+        let whole = self.plan.newcomer.is_none();
+        if launched && whole && !self.had_launcher_at_end && self.finishing.is_none() {
             let container = self.fds.get("container");
             self.sender.send(how_it_ended(container, self.oom_kills));
         }

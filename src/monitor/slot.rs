@@ -56,7 +56,7 @@ impl Slot {
     pub(super) fn start(
         &mut self,
         plan: &MonitorPlan,
-        origin: &Origin,
+        (origin, container): (&Origin, i32),
         fds: &mut Descriptors,
     ) -> Result<(), String> {
         let text = |e: nix::errno::Errno| e.desc().to_string();
@@ -87,6 +87,7 @@ impl Slot {
                     origin: origin.clone(),
                     fds: std::mem::take(fds),
                     tell: theirs,
+                    pid: container,
                     restarts: self.restarts,
                 };
                 process::exit_now(work(row, worker))

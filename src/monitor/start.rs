@@ -5,11 +5,13 @@
 use super::streams::{PipeOwner, folder, output};
 use super::words::{Order, receive, send};
 use crate::cgroup::LimitFiles;
+use crate::events::verbs::Joined;
 use crate::events::{self, Sender, limits};
 use crate::logs::Origin;
 use crate::plan::monitor::{Copying, MonitorPlan};
 use crate::sandbox::Streams;
 use crate::seccomp::Program;
+use crate::sys::audit;
 use crate::sys::fs::{close_all_but, dup_to, dup_to_stdio};
 use crate::sys::process::{self, ExecStrings, Side, SingleThreaded};
 use crate::worker::Descriptors;
@@ -137,19 +139,35 @@ impl Monitor {
         if let Some(logs) = &launching.plan.watch.logs {
             fds.insert("spool", folder(&logs.spool, launching.name)?);
             for (index, name) in [(1, "stdout"), (2, "stderr")] {
-                let (from, into) = output(launching.owner)?;
-                fds.insert(name, from);
-                if logs.copy == Copying::Tee {
-                    let to = match streams[index].take() {
-                        Some(to) => to,
-                        None => own_stream(index)?,
-                    };
-                    fds.insert(format!("to-{name}"), to);
-                }
-                streams[index] = Some(into);
+                redirect(launching.owner, (index, name), logs.copy, streams, &mut fds)?;
             }
         }
-        Self::begin(launching, fds)
+        Self::begin(launching, launching.origin(), fds)
+    }
+
+    /// Makes one for a program that joins: what it is refused and says goes where the container's goes, and its output to
+    /// the caller then.
+    pub fn of_newcomer(
+        launching: &Launching<'_>,
+        joined: Joined,
+        streams: &mut Streams,
+    ) -> Result<Self, MonitorError> {
+        let mut fds = joined.fds;
+        // The container's monitor stays as long as this one.
+        fds.insert("held", joined.held);
+        let newcomer = launching.plan.newcomer.as_ref();
+        if newcomer.is_some_and(|n| n.output.is_some()) {
+            for (index, name) in [(1, "stdout"), (2, "stderr")] {
+                redirect(
+                    launching.owner,
+                    (index, name),
+                    Copying::Tee,
+                    streams,
+                    &mut fds,
+                )?;
+            }
+        }
+        Self::begin(launching, joined.origin, fds)
     }
 
     /// Makes one for output whose pipes somebody else has made: standard output and error to be read.
@@ -163,12 +181,15 @@ impl Monitor {
         }
         fds.insert("stdout", duplicate(&streams[0])?);
         fds.insert("stderr", duplicate(&streams[1])?);
-        Self::begin(launching, fds)
+        Self::begin(launching, launching.origin(), fds)
     }
 
-    fn begin(launching: &Launching<'_>, mut fds: Descriptors) -> Result<Self, MonitorError> {
+    fn begin(
+        launching: &Launching<'_>,
+        origin: Origin,
+        mut fds: Descriptors,
+    ) -> Result<Self, MonitorError> {
         let at = |tried| move |errno| MonitorError::sys(tried, errno);
-        let origin = launching.origin();
         let mut sender = launching.events.again();
         if let Some(lines) = launching.events.lines() {
             fds.insert("lines", duplicate(lines)?);
@@ -183,6 +204,11 @@ impl Monitor {
                 "notebook",
                 book.map_err(at("make a file in memory (memfd_create)"))?,
             );
+        }
+        if launching.plan.tells_accesses
+            && let (Ok(true), Ok(audit)) = (audit::is_on(), audit::refusals())
+        {
+            fds.insert(events::accesses::AUDIT, audit);
         }
         if launching.plan.watch.logs.is_some() {
             let (tell, from) = events::pair().map_err(at("make a socket pair for events"))?;
@@ -329,6 +355,27 @@ impl Drop for Monitor {
         // It may go on; if it has ended already, it is collected here.
         let _ = waitpid(Pid::from_raw(self.pid), Some(WaitPidFlag::WNOHANG));
     }
+}
+
+/// Puts a pipe in the place of one of the program's streams.
+fn redirect(
+    owner: PipeOwner,
+    (index, name): (usize, &str),
+    copy: Copying,
+    streams: &mut Streams,
+    fds: &mut Descriptors,
+) -> Result<(), MonitorError> {
+    let (from, into) = output(owner)?;
+    fds.insert(name, from);
+    if copy == Copying::Tee {
+        let to = match streams[index].take() {
+            Some(to) => to,
+            None => own_stream(index)?,
+        };
+        fds.insert(format!("to-{name}"), to);
+    }
+    streams[index] = Some(into);
+    Ok(())
 }
 
 fn duplicate(fd: impl AsFd) -> Result<OwnedFd, MonitorError> {

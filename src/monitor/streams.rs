@@ -4,6 +4,7 @@
 //! not read its own log back out of it. Called by the launcher, before there is a monitor.
 
 use super::start::MonitorError;
+use crate::host::Privilege;
 use crate::sys::pipe;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, fchmod};
@@ -21,6 +22,17 @@ pub enum PipeOwner {
     Launcher,
     /// A user that no program of id 0 is.
     Nobody,
+}
+
+impl PipeOwner {
+    /// Of a program of this user: root without capabilities owns what root has made; no other id of a container is
+    /// root's outside.
+    pub fn of(uid: u32, launcher: Privilege) -> Self {
+        match (uid, launcher) {
+            (0, Privilege::Root) => Self::Nobody,
+            _ => Self::Launcher,
+        }
+    }
 }
 
 const NOBODY: u32 = 65534;

@@ -6,9 +6,11 @@ use crate::worker::Row;
 pub const TABLE: &[&Row] = &[
     &crate::logs::capture::ROW,
     &crate::logs::copy::ROW,
+    &crate::logs::relay::ROW,
     &crate::events::watch::ROW,
     &crate::events::verbs::ROW,
     &crate::events::limits::ROW,
+    &crate::events::accesses::ROW,
     &crate::logs::ship::ROWS[0],
     &crate::logs::ship::ROWS[1],
     &crate::logs::ship::ROWS[2],

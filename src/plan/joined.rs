@@ -8,7 +8,9 @@ use super::mounts::{By, MountPlan, RootFrom, RootPlan, Skeleton};
 use super::namespaces::{NamespacePlan, UserMap};
 use super::network::{Loopback, NetworkPlan};
 use super::process::{self, Dumpable, ParentDeath, Stdio};
-use super::{Plan, PlanError, capabilities, execution, hold, limits, seccomp, unsupported};
+use super::{
+    Plan, PlanError, capabilities, execution, hold, limits, monitor, seccomp, unsupported,
+};
 use crate::host::Host;
 use crate::paths::GuestPath;
 use crate::policy::{Grant, MountSource, Propagation};
@@ -43,13 +45,22 @@ pub enum Stay {
     Detached,
 }
 
+/// Whether the container has a monitor that takes a newcomer's refused calls and output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It has.
+    ByMonitor,
+    /// Nobody listens.
+    ByNobody,
+}
+
 /// The plan of a process that joins: its namespaces, mounts and cgroups are those that are there.
 pub fn joined(
     grant: &Grant,
     host: &Host,
     inside: &Inside,
     program: Program,
-    stay: Stay,
+    (stay, heard): (Stay, Heard),
 ) -> Result<Plan, PlanError> {
     unsupported(grant, host)?;
     let mut lacks = Vec::new();
@@ -75,13 +86,20 @@ pub fn joined(
         (None, Stay::Foreground) => Stdio::NoTerminal,
         (None, Stay::Detached) => Stdio::Inherited,
     };
-    let mut seccomp = seccomp::newcomer(grant, host, process.exec_fd, &mut lacks)?;
+    let mut seccomp = match heard {
+        Heard::ByMonitor => seccomp::watched_newcomer(grant, host, process.exec_fd, &mut lacks)?,
+        Heard::ByNobody => seccomp::newcomer(grant, host, process.exec_fd, &mut lacks)?,
+    };
     if !grant.openings.listen.is_empty() || !grant.openings.publish.is_empty() {
         // The first process may hold a socket of the host's, and could hand it over.
         use seccomp::guard::{UnixSockets, Whose, lay};
         lay(&mut seccomp, UnixSockets::Possible, Whose::Newcomer)?;
     }
     hold(grant, &lacks)?;
+    let beside = match heard {
+        Heard::ByMonitor => monitor::newcomer(grant, (&seccomp, &inside.landlock)),
+        Heard::ByNobody => None,
+    };
     Ok(Plan {
         name: grant.name.clone(),
         caller: grant.caller,
@@ -102,7 +120,7 @@ pub fn joined(
             io_devices: Vec::new(),
         },
         capabilities: capabilities::plan(grant),
-        monitor: None,
+        monitor: beside,
         seccomp,
         limits: limits::LimitPlan::default(),
         network: NetworkPlan {

@@ -9,7 +9,7 @@ use super::{Lack, Line, Weight};
 use crate::controls::ControlId;
 use crate::host::Host;
 use crate::paths::GuestPath;
-use crate::policy::{Exec, Grant, Ports, Template};
+use crate::policy::{Exec, Grant, Ports, Template, Watching};
 use serde::{Deserialize, Serialize};
 
 /// A ruleset.
@@ -26,6 +26,26 @@ pub struct LandlockPlan {
     pub connect: Vec<u16>,
     /// Abstract sockets and signals stay inside (ABI 6).
     pub scoped: Scoped,
+    /// Whether the kernel records what it refuses behind exec, too.
+    #[serde(default, skip_serializing_if = "Refusals::are_silent")]
+    pub refusals: Refusals,
+}
+
+/// What the kernel's audit learns of refusals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusals {
+    /// Nothing of the program's.
+    #[default]
+    Silent,
+    /// All of them (ABI 7), where audit is on.
+    Recorded,
+}
+
+impl Refusals {
+    fn are_silent(&self) -> bool {
+        *self == Self::Silent
+    }
 }
 
 /// Landlock scopes.
@@ -119,6 +139,10 @@ pub(super) fn plan(
         } else {
             Scoped::None
         },
+        refusals: match grant.seccomp.watching {
+            Watching::On if host.landlock_abi >= 7 => Refusals::Recorded,
+            _ => Refusals::Silent,
+        },
     }
 }
 
@@ -177,6 +201,7 @@ impl LandlockPlan {
             ports: None,
             connect: Vec::new(),
             scoped: Scoped::None,
+            refusals: Refusals::Silent,
         }
     }
 

@@ -174,8 +174,8 @@ pub fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Plan, PlanErr
     let process = process::plan(grant, host, &namespaces, program, &mut lacks)?;
     let openings = openings::plan(grant, host, survey)?;
     let seccomp = guarded(grant, host, (&openings, process.exec_fd), &mut lacks)?;
-    let monitor = monitor::plan(grant, &seccomp)?;
     let landlock = landlock::plan(grant, host, (&mounts, &openings), &process, &mut lacks);
+    let monitor = monitor::plan(grant, (&seccomp, &landlock))?;
     let limits = limit_plan(grant, host, &mounts, &mut lacks)?;
     let network = network::plan(grant, host, &namespaces, &mut lacks)?;
     hold(grant, &lacks)?;

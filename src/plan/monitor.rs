@@ -1,5 +1,6 @@
 //! What is started beside the container: a monitor, only where the plan has something for it to do. Pure.
 
+use super::landlock::{LandlockPlan, Refusals};
 use super::seccomp::SeccompPlan;
 use super::{Line, PlanError};
 use crate::controls::ControlId;
@@ -18,6 +19,19 @@ pub struct MonitorPlan {
     /// Who answers and tells refused system calls, if they are told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denials: Option<Answering>,
+    /// Whether accesses that landlock refuses are told, where the host's audit is on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tells_accesses: bool,
+    /// It stands beside a program that `exec` has started, and works with the container's own monitor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newcomer: Option<NewcomerPlan>,
+}
+
+/// What becomes of the output of a program that `exec` has started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewcomerPlan {
+    /// Whether it must be kept where the container's is; `None`: its caller alone sees it.
+    pub output: Option<LogNeed>,
 }
 
 /// Who has the filter's one listener.
@@ -30,7 +44,10 @@ pub enum Answering {
     Binder,
 }
 
-pub(super) fn plan(grant: &Grant, seccomp: &SeccompPlan) -> Result<Option<MonitorPlan>, PlanError> {
+pub(super) fn plan(
+    grant: &Grant,
+    (seccomp, landlock): (&SeccompPlan, &LandlockPlan),
+) -> Result<Option<MonitorPlan>, PlanError> {
     let plan =
         MonitorPlan {
             watch: grant.watch.clone(),
@@ -40,8 +57,28 @@ pub(super) fn plan(grant: &Grant, seccomp: &SeccompPlan) -> Result<Option<Monito
                     false => Answering::Binder,
                 }
             }),
+            tells_accesses: landlock.refusals == Refusals::Recorded,
+            newcomer: None,
         };
     Ok((plan != MonitorPlan::default()).then_some(plan))
+}
+
+/// Beside a program that joins, where the container has a monitor that listens.
+pub(super) fn newcomer(
+    grant: &Grant,
+    (seccomp, landlock): (&SeccompPlan, &LandlockPlan),
+) -> Option<MonitorPlan> {
+    let logs = grant.watch.logs.as_ref();
+    let denials = seccomp.watch.as_ref().filter(|w| w.tells);
+    let plan = MonitorPlan {
+        watch: Watch::default(),
+        denials: denials.map(|_| Answering::Watcher),
+        tells_accesses: landlock.refusals == Refusals::Recorded,
+        newcomer: Some(NewcomerPlan {
+            output: logs.map(|l| l.need),
+        }),
+    };
+    (denials.is_some() || logs.is_some() || plan.tells_accesses).then_some(plan)
 }
 
 impl MonitorPlan {
@@ -99,15 +136,27 @@ impl MonitorPlan {
             }
         }
         if self.denials.is_some() || self.watch.logs.is_some() {
+            let (label, text) = match self.tells_accesses {
+                true => (
+                    "told",
+                    "accesses that landlock refuses, if the host's audit is on at the launch: the kernel tells them there alone",
+                ),
+                false => (
+                    "not told",
+                    "accesses that landlock refuses: the kernel can't (before Linux 6.15), or there is no ruleset",
+                ),
+            };
+            out.push(Line::new(label, text, &[ControlId::S8_3_4]));
+            let kept = match &self.watch.logs {
+                Some(_) => {
+                    " and what it says is kept before its caller sees it (a terminal's is not)"
+                }
+                None => "",
+            };
             out.push(Line::new(
-                "not told",
-                "accesses that landlock refuses: the kernel tells them (Linux 6.15) in the host's audit records alone, which are the host's auditd's to read",
-                &[ControlId::S8_3_4],
-            ));
-            out.push(Line::new(
-                "not told",
-                "what a program that `exec` starts says and is refused, where an exception allows `exec`: its caller alone sees it; that it was started is told",
-                &[ControlId::S8_3_4, ControlId::S8_4_1],
+                "exec",
+                format!("what a program that `exec` starts is refused is told{kept}, where an exception allows `exec`"),
+                &[ControlId::S8_3_4, ControlId::S8_4_1, ControlId::S8_4_2],
             ));
         }
         if let Some(life) = self.watch.lifetime {

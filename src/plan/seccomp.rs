@@ -87,7 +87,19 @@ fn requested(grant: &Grant, exec_fd: u32) -> Result<Option<Program>, seccomp::Er
         .transpose()
 }
 
-/// Of a process that joins: a filter has one listener, so nobody watches a second one.
+/// Of a process that joins: a filter of its own, and so a listener of its own; nothing is carried out for it.
+pub(super) fn watched_newcomer(
+    grant: &Grant,
+    host: &Host,
+    exec_fd: u32,
+    lacks: &mut Vec<Lack>,
+) -> Result<SeccompPlan, PlanError> {
+    let mut all = newcomer(grant, host, exec_fd, lacks)?;
+    watch::lay_on_newcomer(grant, host, exec_fd, &mut all, lacks)?;
+    Ok(all)
+}
+
+/// The filters without a watcher.
 pub(super) fn newcomer(
     grant: &Grant,
     host: &Host,

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 pub mod attempt;
+pub mod audit;
 pub mod bpf;
 pub mod clock;
 pub mod companion;

@@ -48,6 +48,8 @@ pub struct Worker {
     pub fds: Descriptors,
     /// The way to the monitor.
     pub tell: Tell,
+    /// The container's first process on the host; 0 before there is one.
+    pub pid: i32,
     /// How often it was started before.
     pub restarts: u64,
 }

@@ -66,6 +66,7 @@ pub fn no_landlock(plan: &mut Plan) {
         ports: None,
         connect: Vec::new(),
         scoped: Scoped::None,
+        refusals: Default::default(),
     };
 }
 

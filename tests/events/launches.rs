@@ -316,7 +316,7 @@ fn a_logged_launch_has_its_denials_in_the_spool() {
 }
 
 /// Pids of the workers of one container's monitor, by the name that `ps` shows.
-fn workers(name: &str, launcher: u32) -> Vec<i32> {
+pub fn workers(name: &str, launcher: u32) -> Vec<i32> {
     let stat = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let parent = |pid: i32| {
         let all = stat(pid);
@@ -363,26 +363,44 @@ fn a_watcher_that_is_killed_is_started_again_and_every_call_is_refused() {
 }
 
 #[test]
-fn an_exec_by_exception_is_told_and_that_its_denials_are_not() {
+fn an_exec_by_exception_is_told_and_so_is_what_it_is_refused() {
     need!(Root);
     let rig = Rig::new();
-    rig.except("8.4.1", "exec = \"no-terminal\"");
     let (spool, id) = (rig.with_spool(), unique("joined"));
+    rig.except("8.4.1", "exec = \"no-terminal\"");
     let plan = rig.call(&["plan", "--rootfs", text(&rig.rootfs()), "--", "/payload"]);
     assert!(
-        plan.ok()
-            .contains("what a program that `exec` starts says and is refused"),
+        plan.ok().contains(
+            "what a program that `exec` starts is refused is told and what it says is kept"
+        ),
         "{plan:#?}"
     );
-    let mut alive = Alive::spawn(rig.run_command(&id, &[], &["wait"]));
-    // It is refused just the same, and says so to its caller.
+    let alive = Alive::spawn(rig.run_command(&id, &[], &["wait"]));
+    let first = rig.pid(&id);
     let ran = rig.call(&["exec", &id, "/payload", "try"]);
     assert!(ran.ok().contains("unshare EPERM\nmount EPERM"), "{ran:#?}");
+    // Another one, under a filter and with a listener of its own.
+    let mut command = rig.command();
+    command
+        .args(["exec", &id, "/payload", "try-again"])
+        .stdin(Stdio::piped());
+    let mut again = Alive::spawn(command);
+    let mut input = again.child.stdin.take().unwrap();
+    input.write_all(b"\n").unwrap();
+    assert_eq!(again.line(), "EPERM\n");
+    // Its watcher is killed: another follows.
+    let found = workers("cofferdam-watch", again.child.id());
+    assert_eq!(found.len(), 1, "{found:?}");
+    cofferdam::sys::process::kill(found[0], libc::SIGKILL).unwrap();
+    input.write_all(b"\n").unwrap();
+    assert_eq!(again.line(), "EPERM\n");
+    drop(input);
+    assert_eq!(again.end(), 0);
     rig.call(&["kill", &id, "KILL"]).ok();
-    assert_eq!(alive.line(), "");
     assert_eq!(alive.end(), 137);
     let events = spooled(&spool.join(&id));
-    let told = events.iter().find_map(|e| match &e.what {
+    crate::support::schema::assert_events(&events);
+    let told = events.iter().filter_map(|e| match &e.what {
         What::Exec {
             program,
             result,
@@ -391,11 +409,33 @@ fn an_exec_by_exception_is_told_and_that_its_denials_are_not() {
         } => Some((program.as_str(), *result, by.uid)),
         _ => None,
     });
-    assert_eq!(told, Some(("/payload", ExecResult::Allowed, 0)));
-    assert_eq!(denied(&events), []);
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [("/payload", ExecResult::Allowed, 0); 2]
+    );
+    // 101 of the first, 2 of the second; none of the container's own program.
+    let all = denied(&events);
+    let unshare = all.iter().find(|(call, ..)| call == "unshare").unwrap();
+    assert_eq!((unshare.1, unshare.2.as_str()), (103, "SS-011/8.4.5"));
+    assert!(
+        events
+            .iter()
+            .all(|e| e.launch == events[0].launch && e.id == id)
+    );
+    let by_first = events
+        .iter()
+        .any(|e| matches!(&e.what, What::DeniedCall { pid, .. } if *pid == first));
+    assert!(!by_first);
+    // One container has one end.
+    let ends = events
+        .iter()
+        .filter(|e| matches!(e.what, What::Exited { .. }));
+    assert_eq!(ends.count(), 1);
     let told = rig.call(&["explain", &id]);
     assert!(
-        told.ok().contains("exec /payload") && told.out.contains("its caller alone"),
+        told.ok().contains("exec /payload")
+            && told.out.contains("logs --stream exec")
+            && told.out.contains("unshare"),
         "{told:#?}"
     );
     rig.assert_clean(&id);

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod accesses;
 mod clock;
 mod every;
 mod heartbeat;
@@ -19,6 +20,7 @@ payload!(verb);
 /// What this crate's payload can do beside the rig's verbs.
 fn verb(verb: &str, args: &[String]) -> Option<i32> {
     match verb {
+        "reach" => Some(accesses::reach()),
         "try" => Some(launches::try_all()),
         "try-again" => Some(launches::try_again()),
         "crowd" => Some(limits::crowd()),

@@ -2,7 +2,7 @@
 
 use crate::support::{Rig, text};
 use cofferdam::logs::spool::{Position, Reader};
-use cofferdam::logs::{Kind, Stream};
+use cofferdam::logs::{Kind, Record, Stream};
 use std::fs;
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -88,7 +88,7 @@ pub fn kept(path: &Path, stream: Stream) -> (Vec<u8>, Vec<String>) {
             expected = record.seq;
             if record.kind == Kind::Gap {
                 gaps.push(String::from_utf8(record.bytes.to_vec()).unwrap());
-            } else if record.stream == stream {
+            } else if record.stream == stream && record.pid == 0 {
                 out.extend_from_slice(record.bytes);
                 if record.kind == Kind::Line {
                     out.push(b'\n');
@@ -97,6 +97,19 @@ pub fn kept(path: &Path, stream: Stream) -> (Vec<u8>, Vec<String>) {
         }
     }
     (out, gaps)
+}
+
+/// The bytes of some records.
+pub fn kept_of(path: &Path, wanted: impl Fn(&Record<'_>) -> bool) -> Vec<u8> {
+    let mut reader = Reader::open(folder(path), Position::default());
+    let mut out = Vec::new();
+    while let Some(frame) = reader.read().unwrap() {
+        for record in frame.records().filter(|r| r.kind != Kind::Gap && wanted(r)) {
+            out.extend_from_slice(record.bytes);
+            out.extend((record.kind == Kind::Line).then_some(b'\n'));
+        }
+    }
+    out
 }
 
 /// Events that were stored, parsed.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Lines 0 to N, then "end N", each once and in order.
-fn assert_whole(bytes: &[u8]) {
+pub fn assert_whole(bytes: &[u8]) {
     let text = std::str::from_utf8(bytes).unwrap();
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some("ready"));

@@ -6,6 +6,7 @@
 mod support;
 
 mod beside;
+mod execs;
 mod faults;
 mod hostile;
 mod keeping;

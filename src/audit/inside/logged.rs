@@ -83,6 +83,8 @@ fn captured(spool: &Path) -> MonitorPlan {
             lifetime: None,
         },
         denials: None,
+        tells_accesses: false,
+        newcomer: None,
     }
 }
 

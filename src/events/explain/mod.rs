@@ -108,7 +108,9 @@ impl Explanation {
                 self.ended = None;
             }
             What::Exited { .. } => self.ended = Some(event.what.to_string()),
-            What::DeniedCall { untold, .. } => self.untold = self.untold.saturating_add(*untold),
+            What::DeniedCall { untold, .. } | What::DeniedAccess { untold, .. } => {
+                self.untold = self.untold.saturating_add(*untold)
+            }
             _ => {}
         }
         for found in self.found(event) {
@@ -176,7 +178,7 @@ impl Explanation {
                 format!("exec {program}"),
                 "run",
                 1,
-                "by exception; what it said and was refused was told to its caller alone",
+                "by exception; what it was refused is told like the container's own, and where there is a spool, what it said: logs --stream exec",
             ),
             What::Exec {
                 result: ExecResult::Refused,

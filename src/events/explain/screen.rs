@@ -29,7 +29,7 @@ impl Explanation {
         let (more, untold) = (self.more, self.untold);
         if more + untold > 0 {
             add(format!(
-                "and {more} more kinds; {untold} refused calls were counted only"
+                "and {more} more kinds; {untold} refused calls and accesses were counted only"
             ));
         }
         if self.missing > 0 {

@@ -27,7 +27,7 @@ const UNTOLD_RECORDS: usize = 2;
 const UNTOLD_BYTES: usize = 3;
 
 /// Makes pipe and memory of one stream.
-pub(super) fn prepare(name: &str, fds: &mut Descriptors) -> Result<(), Errno> {
+pub(in crate::logs) fn prepare(name: &str, fds: &mut Descriptors) -> Result<(), Errno> {
     let (from, into) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
     fds.insert(format!("hold-{name}"), from);
     fds.insert(format!("hold-{name}-in"), into);
@@ -36,14 +36,14 @@ pub(super) fn prepare(name: &str, fds: &mut Descriptors) -> Result<(), Errno> {
 }
 
 /// One stream's bytes on their way.
-pub(super) struct Held {
+pub(in crate::logs) struct Held {
     from: OwnedFd,
     into: OwnedFd,
     memory: Shared,
 }
 
 /// What became of an attempt to take something.
-pub(super) enum Taken {
+pub(in crate::logs) enum Taken {
     /// There is something in the memory now.
     Some,
     /// Nothing for now.
@@ -53,7 +53,7 @@ pub(super) enum Taken {
 }
 
 impl Held {
-    pub(super) fn open(name: &str, fds: &mut Descriptors) -> Result<Self, String> {
+    pub(in crate::logs) fn open(name: &str, fds: &mut Descriptors) -> Result<Self, String> {
         let memory = fds.must(&format!("held-{name}"))?;
         let memory = Shared::map(memory.as_fd(), SIZE);
         Ok(Self {
@@ -72,24 +72,24 @@ impl Held {
     }
 
     /// How many bytes are in hand, and when they were taken.
-    pub(super) fn pending(&self) -> Option<(usize, u64)> {
+    pub(in crate::logs) fn pending(&self) -> Option<(usize, u64)> {
         let len = self.number(LEN) as usize;
         (1..=MOST).contains(&len).then(|| (len, self.number(TIME)))
     }
 
     /// The frame: room for its header and the bytes in hand.
-    pub(super) fn frame(&mut self) -> &mut [u8] {
+    pub(in crate::logs) fn frame(&mut self) -> &mut [u8] {
         let len = self.number(LEN) as usize;
         &mut self.memory.bytes(NUMBERS)[..HEADER + len.min(MOST)]
     }
 
     /// They are where they belong.
-    pub(super) fn clear(&self) {
+    pub(in crate::logs) fn clear(&self) {
         self.set(LEN, 0);
     }
 
     /// Goes on where a killed predecessor stopped; whether there is something in hand.
-    pub(super) fn recover(&mut self, now_ns: u64) -> Result<bool, Errno> {
+    pub(in crate::logs) fn recover(&mut self, now_ns: u64) -> Result<bool, Errno> {
         let waiting = pipe::waiting(&self.from)?;
         match (self.pending(), waiting) {
             (None, 0) => Ok(false),
@@ -104,7 +104,11 @@ impl Held {
 
     /// Takes what is in the program's pipe, up to a frame: whole pages of the pipe, and a write that is shorter than a page
     /// lies in one. So lines that are written one at a time are not cut, which counting bytes would do.
-    pub(super) fn take(&mut self, source: &OwnedFd, now: impl Fn() -> u64) -> Result<Taken, Errno> {
+    pub(in crate::logs) fn take(
+        &mut self,
+        source: &OwnedFd,
+        now: impl Fn() -> u64,
+    ) -> Result<Taken, Errno> {
         match pipe::splice(source, &self.into, MOST) {
             Ok(0) => Ok(Taken::End),
             Ok(n) => {
@@ -138,12 +142,12 @@ impl Held {
     }
 
     /// What was dropped and is not told in the spool: (records, bytes).
-    pub(super) fn untold(&self) -> (u64, u64) {
+    pub(in crate::logs) fn untold(&self) -> (u64, u64) {
         (self.number(UNTOLD_RECORDS), self.number(UNTOLD_BYTES))
     }
 
     /// Leaves it to a successor.
-    pub(super) fn set_untold(&self, (records, bytes): (u64, u64)) {
+    pub(in crate::logs) fn set_untold(&self, (records, bytes): (u64, u64)) {
         self.set(UNTOLD_RECORDS, records);
         self.set(UNTOLD_BYTES, bytes);
     }

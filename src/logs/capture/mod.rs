@@ -3,7 +3,8 @@
 //! It holds nothing that its successor would not find (see [`held`]): killed at any moment, nothing is lost and nothing
 //! is stored twice. It never waits for anybody but the disk: a copy that nobody takes is dropped and counted.
 
-mod held;
+pub(super) mod held;
+mod newcomers;
 mod pulse;
 mod status;
 mod stream;
@@ -15,6 +16,7 @@ use super::spool::{HEADER, Settings, SpoolError, Stored, Writer};
 use crate::events::{self, About, Sender, What};
 use crate::plan::monitor::MonitorPlan;
 use crate::worker::{Descriptors, Jail, Row, Said, Told, Worker};
+use newcomers::Newcomers;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::{AsFd, OwnedFd};
@@ -28,6 +30,8 @@ pub const ROW: Row = Row {
     needs: &["spool", "stdout", "stderr", "events"],
     takes: &[
         "tell-events",
+        super::newcomers::TAKES,
+        super::newcomers::KNOWN,
         "hold-stdout",
         "hold-stdout-in",
         "held-stdout",
@@ -58,6 +62,12 @@ fn prepare(plan: &MonitorPlan, fds: &mut Descriptors) -> Result<(), String> {
         held::prepare(name, fds)
             .map_err(|e| format!("make what {name} is held in: {}", e.desc()))?;
     }
+    super::newcomers::prepare(fds).map_err(|e| {
+        format!(
+            "make a socket pair for what exec's programs say: {}",
+            e.desc()
+        )
+    })?;
     super::copy::prepare(plan, fds)
 }
 
@@ -70,6 +80,7 @@ pub(super) fn now_ns() -> u64 {
 struct Capture {
     writer: Writer,
     sources: [Source; 2],
+    newcomers: Newcomers,
     events: Option<OwnedFd>,
     sender: Sender,
     status: Status,
@@ -148,12 +159,14 @@ impl Capture {
             Source::open(Stream::Stdout, "stdout", &mut worker.fds, &mut writer)?,
             Source::open(Stream::Stderr, "stderr", &mut worker.fds, &mut writer)?,
         ];
+        let newcomers = Newcomers::open(&mut worker.fds, &writer)?;
         let mut status =
             Status::load(&dir, &worker.origin).unwrap_or_else(|| Status::new(&worker.origin));
         status.restarts = worker.restarts;
         Ok(Self {
             writer,
             sources,
+            newcomers,
             events: Some(events),
             sender,
             status,
@@ -170,7 +183,7 @@ impl Capture {
     }
 
     /// Waits for something to do; whether the monitor has spoken.
-    fn wait(&self, worker: &Worker) -> Result<bool, String> {
+    fn wait(&mut self, worker: &Worker) -> Result<bool, String> {
         // A closed socket would wake us for ever.
         let mut fds = Vec::with_capacity(4);
         if !self.alone {
@@ -183,10 +196,19 @@ impl Capture {
         );
         if !self.full {
             let open = self.sources.iter().filter_map(Source::waits_for);
+            let open = open.chain([self.newcomers.waits_for()]);
             fds.extend(open.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         }
         match poll(&mut fds, self.patience()) {
-            Ok(_) | Err(Errno::EINTR) => Ok(!self.alone && fds[0].any() == Some(true)),
+            Ok(_) | Err(Errno::EINTR) => {
+                let spoken = !self.alone && fds[0].any() == Some(true);
+                let newcomer = !self.full && fds.last().and_then(PollFd::any) == Some(true);
+                drop(fds);
+                if newcomer {
+                    self.newcomers.wake();
+                }
+                Ok(spoken)
+            }
             Err(errno) => Err(format!("wait (poll): {}", errno.desc())),
         }
     }
@@ -249,8 +271,16 @@ impl Capture {
         // As much as two full pipes, then events get their turn.
         for _ in 0..32 {
             let mut idle = 0;
-            for source in &mut self.sources {
-                match source.bring(&mut self.writer, &mut self.status)? {
+            let (writer, status) = (&mut self.writer, &mut self.status);
+            let [out, err] = &mut self.sources;
+            let brought = [
+                out.bring(writer, status)?,
+                err.bring(writer, status)?,
+                self.newcomers.bring(writer, status)?,
+            ];
+            let ways = brought.len();
+            for each in brought {
+                match each {
                     Brought::Some(bytes) => all += bytes,
                     Brought::Nothing => idle += 1,
                     Brought::Stuck => {
@@ -259,7 +289,7 @@ impl Capture {
                     }
                 }
             }
-            if idle == self.sources.len() {
+            if idle == ways {
                 break;
             }
         }
@@ -330,6 +360,7 @@ impl Capture {
 
     /// Everything that is still in hand, and the end of the spool.
     fn close(mut self) -> Result<(), String> {
+        self.newcomers.wake();
         self.take_output()?;
         self.sources
             .iter_mut()

@@ -45,7 +45,7 @@ impl Source {
         }
         if held.recover(now_ns()).map_err(own)?
             && let Some((len, time_ns)) = held.pending()
-            && writer.last() == Some((stream, time_ns, len))
+            && writer.last() == Some((stream.into(), time_ns, len))
         {
             held.clear();
         }

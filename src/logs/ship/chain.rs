@@ -428,6 +428,7 @@ fn gap(sink: &mut dyn Sink, what: &Rejected) -> Result<(), Trouble> {
         seq: 0,
         time_ns: u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
         stream: Stream::Event,
+        pid: 0,
         kind: Kind::Gap,
         bytes: &bytes,
     })?;

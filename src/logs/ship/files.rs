@@ -46,6 +46,9 @@ struct Line<'a> {
     stream: Stream,
     #[serde(skip_serializing_if = "is_line")]
     kind: Kind,
+    /// Of a program that `exec` has started.
+    #[serde(skip_serializing_if = "is_first")]
+    pid: u32,
     seq: u64,
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +63,10 @@ struct Line<'a> {
 
 fn is_line(kind: &Kind) -> bool {
     *kind == Kind::Line
+}
+
+fn is_first(pid: &u32) -> bool {
+    *pid == 0
 }
 
 impl Files {
@@ -102,7 +109,7 @@ impl Files {
     fn cri(&mut self, record: &Record<'_>) {
         let out = &mut self.gathered;
         self.stamp.write(out, record.time_ns, Digits::Nano);
-        // There is no third stream in this format.
+        // There is no third stream in this format, and no place for a second program's id.
         out.extend_from_slice(match record.stream {
             Stream::Stdout => b" stdout ",
             Stream::Stderr | Stream::Event => b" stderr ",
@@ -133,6 +140,7 @@ impl Files {
             time: std::str::from_utf8(&time).unwrap_or_default(),
             stream: record.stream,
             kind: record.kind,
+            pid: record.pid,
             seq: record.seq,
             id: &self.origin.id,
             name: self.origin.name.as_deref(),

@@ -104,7 +104,7 @@ impl Sink for Fluent {
         let out = &mut self.entries;
         msgpack::array(out, 2);
         msgpack::event_time(out, record.time_ns);
-        msgpack::map(out, self.fields + 4);
+        msgpack::map(out, self.fields + 4 + u32::from(record.pid > 0));
         out.extend_from_slice(&self.constant);
         msgpack::string(out, "log");
         match std::str::from_utf8(record.bytes) {
@@ -129,6 +129,10 @@ impl Sink for Fluent {
                 Kind::Gap => "gap",
             },
         );
+        if record.pid > 0 {
+            msgpack::string(out, "pid");
+            msgpack::number(out, record.pid.into());
+        }
         msgpack::string(out, "seq");
         msgpack::number(out, record.seq);
         self.count += 1;

@@ -131,6 +131,9 @@ impl Sink for Journald {
         out.extend_from_slice(b"\nCOFFERDAM_TIME=");
         number(out, record.time_ns / 1000);
         out.push(b'\n');
+        if record.pid > 0 {
+            field(out, "COFFERDAM_EXEC_PID", record.pid.to_string().as_bytes());
+        }
         match record.kind {
             Kind::Line => {}
             Kind::Partial => field(out, "CONTAINER_PARTIAL_MESSAGE", b"true"),

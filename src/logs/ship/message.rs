@@ -28,8 +28,8 @@ pub struct Messages {
     body: Vec<u8>,
 }
 
-/// Time, stream, whether it is a gap, whether it has a number.
-type Key = (u64, Stream, bool, bool);
+/// Time, stream, process, whether it is a gap, whether it has a number.
+type Key = (u64, Stream, u32, bool, bool);
 
 impl Messages {
     /// For records of this origin, as this target takes them.
@@ -116,6 +116,7 @@ impl Messages {
         let key = (
             record.time_ns,
             record.stream,
+            record.pid,
             record.kind == Kind::Gap,
             record.seq > 0,
         );
@@ -128,6 +129,14 @@ impl Messages {
         head.extend_from_slice(priority);
         self.stamp.write(head, record.time_ns, Digits::Micro);
         head.extend_from_slice(&self.host_and_app);
+        // PROCID: of a second program alone, for the first is the one that the whole launch is.
+        match record.pid {
+            0 => head.extend_from_slice(b" -"),
+            pid => {
+                head.push(b' ');
+                number(head, pid.into());
+            }
+        }
         head.extend_from_slice(message_id);
         head.extend_from_slice(&self.data);
         head.extend_from_slice(stream);
@@ -159,7 +168,7 @@ fn tail(out: &mut Vec<u8>, record: &Record<'_>, plain: bool, part: Option<(usize
     out.extend_from_slice(b"] ");
 }
 
-/// Priority and version; process id and message id; stream.
+/// Priority and version; message id; stream.
 fn kinds(record: &Record<'_>) -> (&'static [u8], &'static [u8], &'static [u8]) {
     let stream: &[u8] = match record.stream {
         Stream::Stdout => b" stream=\"stdout\"",
@@ -168,12 +177,12 @@ fn kinds(record: &Record<'_>) -> (&'static [u8], &'static [u8], &'static [u8]) {
     };
     match (record.kind, record.stream) {
         // Log audit, warning.
-        (Kind::Gap, _) => (b"<108>1 ", b" - gap ", stream),
+        (Kind::Gap, _) => (b"<108>1 ", b" gap ", stream),
         // Log audit, notice.
-        (_, Stream::Event) => (b"<109>1 ", b" - event ", stream),
+        (_, Stream::Event) => (b"<109>1 ", b" event ", stream),
         // User, informational and error.
-        (_, Stream::Stdout) => (b"<14>1 ", b" - out ", stream),
-        (_, Stream::Stderr) => (b"<11>1 ", b" - err ", stream),
+        (_, Stream::Stdout) => (b"<14>1 ", b" out ", stream),
+        (_, Stream::Stderr) => (b"<11>1 ", b" err ", stream),
     }
 }
 

@@ -296,6 +296,12 @@ fn log_record(out: &mut Vec<u8>, unique: &str, record: &Record<'_>) {
         };
         w.message(5, |w| w.bytes(field, record.bytes));
         attribute(w, 6, "log.iostream", stream);
+        if record.pid > 0 {
+            w.message(6, |w| {
+                w.bytes(1, b"process.pid");
+                w.message(2, |w| w.varint(3, record.pid.into()));
+            });
+        }
         if record.seq > 0 {
             let mut figures = [0; 20];
             let number = decimal(&mut figures, record.seq);

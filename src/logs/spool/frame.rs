@@ -2,7 +2,7 @@
 //!
 //! Pure. Must stay a function of the frame alone: readers that begin anywhere have to count alike.
 
-use super::super::record::{Kind, Record, Stream};
+use super::super::record::{Kind, Record, Stream, Whose};
 
 /// Bytes in front of a frame's own.
 pub const HEADER: usize = 28;
@@ -15,6 +15,9 @@ pub const RECORD: usize = 16 << 10;
 
 const GAP: u8 = 0x10;
 
+/// Largest process id (PID_MAX_LIMIT): it fits into three bytes.
+const MOST_PID: u32 = 4 << 20;
+
 /// What a header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Top {
@@ -23,6 +26,7 @@ pub(super) struct Top {
     pub(super) seq: u64,
     pub(super) time_ns: u64,
     pub(super) stream: Stream,
+    pub(super) pid: u32,
     pub(super) gap: bool,
 }
 
@@ -45,10 +49,16 @@ impl Top {
             seq: eight(8),
             time_ns: eight(16),
             stream,
+            pid: u32::from_le_bytes([bytes[25], bytes[26], bytes[27], 0]),
             gap: bytes[24] & GAP != 0,
         };
-        let right = (1..=MOST).contains(&len) && bytes[25..] == [0; 3] && top.seq != 0;
+        let right = (1..=MOST).contains(&len) && (top.pid == 0 || top.has_pid()) && top.seq != 0;
         right.then_some(top)
+    }
+
+    /// Nobody else's words are a second program's.
+    fn has_pid(&self) -> bool {
+        self.stream != Stream::Event && !self.gap && self.pid <= MOST_PID
     }
 
     /// Whether the bytes are those that it was made for.
@@ -67,24 +77,19 @@ fn sum(salt: &[u8], header: &[u8], bytes: &[u8]) -> u32 {
 }
 
 /// Writes the header into the first [`HEADER`] bytes of `whole`, behind which the frame's bytes stand.
-pub(super) fn seal(
-    salt: &[u8],
-    whole: &mut [u8],
-    seq: u64,
-    time_ns: u64,
-    stream: Stream,
-    gap: bool,
-) {
+pub(super) fn seal(salt: &[u8], whole: &mut [u8], seq: u64, time_ns: u64, whose: Whose, gap: bool) {
     let (header, bytes) = whole.split_at_mut(HEADER);
     header[..4].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
     header[8..16].copy_from_slice(&seq.to_le_bytes());
     header[16..24].copy_from_slice(&time_ns.to_le_bytes());
-    let stream = match stream {
+    let stream = match whose.stream {
         Stream::Stdout => 0,
         Stream::Stderr => 1,
         Stream::Event => 2,
     };
-    header[24..].copy_from_slice(&[stream | if gap { GAP } else { 0 }, 0, 0, 0]);
+    let [first, second, third, _] = whose.pid.to_le_bytes();
+    let kind = stream | if gap { GAP } else { 0 };
+    header[24..].copy_from_slice(&[kind, first, second, third]);
     let sum = sum(salt, header, bytes);
     header[4..8].copy_from_slice(&sum.to_le_bytes());
 }
@@ -102,6 +107,8 @@ pub struct Frame<'a> {
     pub time_ns: u64,
     /// Which stream.
     pub stream: Stream,
+    /// Of which program that `exec` has started; 0: the container's own.
+    pub pid: u32,
     /// Whether it says what is missing here, instead of holding output.
     pub gap: bool,
     /// Its bytes, line feeds included.
@@ -115,6 +122,7 @@ impl<'a> Frame<'a> {
             seq: self.seq,
             time_ns: self.time_ns,
             stream: self.stream,
+            pid: self.pid,
             whole: match (self.gap, self.stream) {
                 (true, _) => Some(Kind::Gap),
                 (false, Stream::Event) => Some(Kind::Line),
@@ -133,6 +141,7 @@ pub struct Records<'a> {
     pub(super) seq: u64,
     pub(super) time_ns: u64,
     pub(super) stream: Stream,
+    pub(super) pid: u32,
     /// The frame is one record, of this kind.
     pub(super) whole: Option<Kind>,
     pub(super) rest: &'a [u8],
@@ -163,6 +172,7 @@ impl<'a> Iterator for Records<'a> {
             seq,
             time_ns: self.time_ns,
             stream: self.stream,
+            pid: self.pid,
             kind,
             bytes,
         })
@@ -213,6 +223,7 @@ mod tests {
             met: false,
             time_ns: 0,
             stream: Stream::Stdout,
+            pid: 0,
             gap: false,
             bytes,
         }
@@ -261,16 +272,18 @@ mod tests {
 
         #[test]
         fn a_sealed_frame_is_read_back_and_any_flipped_bit_is_seen(
-            bytes in proptest::collection::vec(any::<u8>(), 1..300), at in any::<prop::sample::Index>(), bit in 0u8..8
+            bytes in proptest::collection::vec(any::<u8>(), 1..300), at in any::<prop::sample::Index>(), bit in 0u8..8,
+            pid in 0..=MOST_PID
         ) {
             let mut whole = vec![0; HEADER];
             whole.extend_from_slice(&bytes);
-            seal(b"salt", &mut whole, 7, 9, Stream::Stderr, false);
+            let whose = Whose { stream: Stream::Stderr, pid };
+            seal(b"salt", &mut whole, 7, 9, whose, false);
             let read = |whole: &[u8]| {
                 let header: [u8; HEADER] = whole[..HEADER].try_into().unwrap();
                 Top::parse(&header).filter(|t| t.len == whole.len() - HEADER && t.holds(b"salt", &header, &whole[HEADER..]))
             };
-            prop_assert_eq!(read(&whole).map(|t| (t.seq, t.time_ns, t.stream)), Some((7, 9, Stream::Stderr)));
+            prop_assert_eq!(read(&whole).map(|t| (t.seq, t.time_ns, t.stream, t.pid)), Some((7, 9, Stream::Stderr, pid)));
             let at = at.index(whole.len());
             whole[at] ^= 1 << bit;
             prop_assert_eq!(read(&whole), None);

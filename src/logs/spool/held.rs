@@ -13,6 +13,7 @@ pub struct Held {
     seq: u64,
     time_ns: u64,
     stream: Stream,
+    pid: u32,
     whole: Option<Kind>,
     met: bool,
 }
@@ -25,6 +26,7 @@ impl Default for Held {
             seq: 0,
             time_ns: 0,
             stream: Stream::Event,
+            pid: 0,
             whole: None,
             met: false,
         }
@@ -41,6 +43,7 @@ impl Held {
             seq: records.seq,
             time_ns: records.time_ns,
             stream: records.stream,
+            pid: records.pid,
             whole: records.whole,
             met: frame.met,
         }
@@ -67,6 +70,7 @@ impl Held {
             seq: self.seq,
             time_ns: self.time_ns,
             stream: self.stream,
+            pid: self.pid,
             whole: self.whole,
             rest: bytes.get(self.at..self.end)?,
         };

@@ -5,7 +5,7 @@
 //! FOLDER/cursor-NAME        how far the collector NAME has acknowledged
 //! FOLDER/status             what capture says about itself: counters, as JSON
 //! head   "CFSPOOL1" | length u32 | CRC-32 u32 | JSON: number, first seq, origin, salt, SHA-256 of the segment before
-//! frame  length u32 | CRC-32 u32 | seq u64 | time u64 | flags u8 | 3 × 0 | bytes      (little-endian)
+//! frame  length u32 | CRC-32 u32 | seq u64 | time u64 | flags u8 | pid u24 | bytes    (little-endian; pid: of exec's)
 //! ```
 //! A frame holds what one read of a pipe brought; it is split into records by whoever reads it, by a rule that depends
 //! on its own bytes alone (`frame::records`), so that numbers never differ. Its checksum begins with the segment's

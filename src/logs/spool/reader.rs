@@ -135,6 +135,7 @@ impl Reader {
                 met: true,
                 time_ns,
                 stream: Stream::Event,
+                pid: 0,
                 gap: true,
                 bytes: &self.note,
             },
@@ -154,6 +155,7 @@ impl Reader {
                     met: false,
                     time_ns: top.time_ns,
                     stream: top.stream,
+                    pid: top.pid,
                     gap: top.gap,
                     bytes,
                 }

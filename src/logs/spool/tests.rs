@@ -275,7 +275,7 @@ fn a_forged_frame_inside_a_line_is_output() {
         &mut forged,
         9,
         9,
-        Stream::Event,
+        Stream::Event.into(),
         false,
     );
     put(&mut writer, Stream::Stdout, &forged);

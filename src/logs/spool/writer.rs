@@ -13,7 +13,7 @@ use super::frame::{HEADER, count, seal};
 use super::gap::{Gap, Why};
 use super::segment::Head;
 use super::{SpoolError, at};
-use crate::logs::record::{Origin, Stream};
+use crate::logs::record::{Origin, Stream, Whose};
 pub use crate::policy::{Sync, WhenFull};
 use aws_lc_rs::digest;
 use nix::errno::Errno;
@@ -89,8 +89,8 @@ pub struct Writer {
     /// The reserve is in use: output has to leave room.
     spent: bool,
     small: Vec<u8>,
-    /// Of the last frame of output or event: stream, time, length.
-    last: Option<(Stream, u64, usize)>,
+    /// Of the last frame of output or event: whose, time, length.
+    last: Option<(Whose, u64, usize)>,
     /// How many records the frame had that was written last.
     records: u64,
 }
@@ -185,8 +185,8 @@ impl Writer {
         self.next_seq
     }
 
-    /// What was stored last: stream, time, length.
-    pub fn last(&self) -> Option<(Stream, u64, usize)> {
+    /// What was stored last: whose, time, length.
+    pub fn last(&self) -> Option<(Whose, u64, usize)> {
         self.last
     }
 
@@ -204,10 +204,12 @@ impl Writer {
     /// Errors are those of the disk: nothing was stored, and it may be tried again.
     pub fn append(
         &mut self,
-        stream: Stream,
+        whose: impl Into<Whose>,
         time_ns: u64,
         whole: &mut [u8],
     ) -> Result<Stored, SpoolError> {
+        let whose = whose.into();
+        let stream = whose.stream;
         let extra = match stream {
             Stream::Event => self.settings.reserve(),
             _ => 0,
@@ -230,7 +232,7 @@ impl Writer {
             }
             false => return Ok(Stored::Full),
         }
-        match self.store(stream, time_ns, whole) {
+        match self.store(whose, time_ns, whole) {
             Ok(()) => Ok(Stored::Kept),
             Err(error) if is_full(&error) => match self.settings.when_full {
                 WhenFull::DropNew if stream == Stream::Event => Ok(Stored::Dropped),
@@ -245,7 +247,7 @@ impl Writer {
                     Ok(Stored::Dropped)
                 }
                 WhenFull::DropOld => match self.drop_oldest()? {
-                    true => self.append(stream, time_ns, whole),
+                    true => self.append(whose, time_ns, whole),
                     false => Ok(Stored::Full),
                 },
                 WhenFull::Block => Ok(Stored::Full),
@@ -277,7 +279,7 @@ impl Writer {
 
     fn write(
         &mut self,
-        stream: Stream,
+        whose: Whose,
         gap: bool,
         time_ns: u64,
         whole: &mut [u8],
@@ -290,7 +292,7 @@ impl Writer {
             whole,
             self.next_seq,
             time_ns,
-            stream,
+            whose,
             gap,
         );
         let name = name_of(self.head.number);
@@ -304,12 +306,12 @@ impl Writer {
         self.room.used += whole.len() as u64;
         self.records = match gap {
             true => 1,
-            false => records_of(stream, &whole[HEADER..]),
+            false => records_of(whose.stream, &whole[HEADER..]),
         };
         self.next_seq += self.records;
         self.unsynced = true;
         if !gap {
-            self.last = Some((stream, time_ns, whole.len() - HEADER));
+            self.last = Some((whose, time_ns, whole.len() - HEADER));
         }
         match self.settings.sync {
             Sync::Record => self.sync(),
@@ -319,8 +321,8 @@ impl Writer {
 
     /// With what is missing in front of it. While the disk has room for the reserve alone, what is dropped is gathered
     /// for one record: a record for each frame would use the reserve up, and the last ones would find no room.
-    fn store(&mut self, stream: Stream, time_ns: u64, whole: &mut [u8]) -> Result<(), SpoolError> {
-        if stream == Stream::Event {
+    fn store(&mut self, whose: Whose, time_ns: u64, whole: &mut [u8]) -> Result<(), SpoolError> {
+        if whose.stream == Stream::Event {
             if !self.spent {
                 self.tell_gaps(time_ns)?;
             }
@@ -330,7 +332,7 @@ impl Writer {
         self.tell_gaps(time_ns)?;
         // That may just have used it.
         self.leave_reserve(whole.len())?;
-        self.write(stream, false, time_ns, whole)
+        self.write(whose, false, time_ns, whole)
     }
 
     /// Output of this length does not go where gap records and events are to: ENOSPC while there is no other room.
@@ -358,11 +360,12 @@ impl Writer {
         time_ns: u64,
         whole: &mut [u8],
     ) -> Result<(), SpoolError> {
-        match self.write(Stream::Event, gap, time_ns, whole) {
+        let whose = Stream::Event.into();
+        match self.write(whose, gap, time_ns, whole) {
             Err(error) if is_full(&error) && !self.spent => {
                 self.spent = true;
                 folder::forget(&self.dir, RESERVE);
-                self.write(Stream::Event, gap, time_ns, whole)
+                self.write(whose, gap, time_ns, whole)
             }
             other => other,
         }

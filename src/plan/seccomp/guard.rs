@@ -32,7 +32,7 @@ pub enum UnixSockets {
 pub enum Whose {
     /// The first process: its binds and listens are carried out for it.
     First,
-    /// One that joins: it has no listener, and binds nothing.
+    /// One that joins: it binds nothing.
     Newcomer,
 }
 

@@ -35,8 +35,9 @@ pub(super) fn lay(
     if grant.seccomp.watching == Watching::Off && grant.seccomp.routed.is_empty() {
         return Ok(());
     }
+    let routed: Vec<&str> = grant.seccomp.routed.iter().map(String::as_str).collect();
     let Some(why) = unwatchable(all, host) else {
-        return watched(grant, host, exec_fd, all).map_err(bad);
+        return watched(grant, host, (exec_fd, &routed), all).map_err(bad);
     };
     if !grant.seccomp.routed.is_empty() {
         return Err(PlanError::Value {
@@ -44,13 +45,37 @@ pub(super) fn lay(
             what: format!("{why}, but this launch needs one to carry calls out for it"),
         });
     }
-    lacks.push(Lack {
+    lacks.push(untold(why));
+    Ok(())
+}
+
+/// The same for a process that joins: binds and listens are refused to it, not routed.
+pub(super) fn lay_on_newcomer(
+    grant: &Grant,
+    host: &Host,
+    exec_fd: u32,
+    all: &mut super::SeccompPlan,
+    lacks: &mut Vec<Lack>,
+) -> Result<(), PlanError> {
+    if grant.seccomp.watching == Watching::Off {
+        return Ok(());
+    }
+    match unwatchable(all, host) {
+        None => watched(grant, host, (exec_fd, &[]), all).map_err(bad),
+        Some(why) => {
+            lacks.push(untold(why));
+            Ok(())
+        }
+    }
+}
+
+fn untold(why: &str) -> Lack {
+    Lack {
         control: ControlId::S8_3_4,
         what: why.into(),
         lost: "refused system calls are not told one by one".into(),
         weight: Weight::Covered,
-    });
-    Ok(())
+    }
 }
 
 /// Why nobody can watch this launch.
@@ -81,19 +106,18 @@ fn unwatchable(all: &super::SeccompPlan, host: &Host) -> Option<&'static str> {
 fn watched(
     grant: &Grant,
     host: &Host,
-    exec_fd: u32,
+    (exec_fd, routed): (u32, &[&str]),
     all: &mut super::SeccompPlan,
 ) -> Result<(), seccomp::Error> {
     let Some(plain) = all.filters.pop() else {
         return Ok(());
     };
-    let routed: Vec<&str> = grant.seccomp.routed.iter().map(String::as_str).collect();
     let parameters = Parameters {
         groups: grant.seccomp.groups.iter().cloned().collect(),
         exec_fd: Some(exec_fd),
     };
     let ours = grant.seccomp.template.and_then(shipped);
-    let ours = ours.map(|t| t.watched(&parameters, &routed)).transpose()?;
+    let ours = ours.map(|t| t.watched(&parameters, routed)).transpose()?;
     let program = match (ours, requested(grant, exec_fd)?) {
         (Some(ours), Some(theirs)) => ours.then_watched(&theirs)?,
         (Some(ours), None) => ours,
@@ -108,7 +132,7 @@ fn watched(
     all.filters.push(told);
     all.watch = Some(Watch {
         tells: grant.seccomp.watching != Watching::Off,
-        routed: grant.seccomp.routed.clone(),
+        routed: routed.iter().map(ToString::to_string).collect(),
         plain: plain.program,
     });
     Ok(())

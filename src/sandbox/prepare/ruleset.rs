@@ -2,7 +2,7 @@
 
 use super::{Labels, PrepareError, c_string};
 use crate::plan::Exec;
-use crate::plan::landlock::{Access, LandlockPlan, Scoped};
+use crate::plan::landlock::{Access, LandlockPlan, Refusals, Scoped};
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, Ruleset,
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, Scope,
@@ -47,6 +47,10 @@ pub(super) fn landlock_ruleset(
         ruleset = ruleset.scope(Scope::from_all(ABI::V6))?;
     }
     let mut created = ruleset.create()?;
+    if plan.refusals == Refusals::Recorded {
+        // The program is behind the exec that all of this is for.
+        created = created.log_new_exec(true)?;
+    }
     for port in plan.ports.iter().flatten() {
         created = created.add_rule(NetPort::new(*port, AccessNet::BindTcp))?;
     }

@@ -28,6 +28,7 @@ fn all(most: u64, kind: Kind, stream: Stream, bytes: &[u8]) -> Vec<String> {
         seq: 7,
         time_ns: 1_795_323_599_000_001_000,
         stream,
+        pid: 0,
         kind,
         bytes,
     };

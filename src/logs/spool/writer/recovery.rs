@@ -7,7 +7,7 @@ use super::super::folder::{self, name_of};
 use super::super::reader::Reader;
 use super::super::segment::{Head, fill};
 use super::super::{SpoolError, at};
-use crate::logs::record::Stream;
+use crate::logs::record::Whose;
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -24,7 +24,7 @@ pub(super) struct Closed {
 pub(super) const CLOSED: &str = "closed";
 
 /// See [`recovered`].
-pub(super) type Recovered = (u64, u64, u64, Option<(Stream, u64, usize)>);
+pub(super) type Recovered = (u64, u64, u64, Option<(Whose, u64, usize)>);
 
 /// The end of the whole frames, the next number, and how many bytes of an unfinished one were cut off.
 pub(super) fn recovered(
@@ -49,7 +49,11 @@ pub(super) fn recovered(
     let mut last = None;
     while let Some(frame) = reader.read()? {
         if !frame.gap {
-            last = Some((frame.stream, frame.time_ns, frame.bytes.len()));
+            let whose = Whose {
+                stream: frame.stream,
+                pid: frame.pid,
+            };
+            last = Some((whose, frame.time_ns, frame.bytes.len()));
         }
     }
     let Position { offset, seq, .. } = reader.position();
