@@ -126,8 +126,8 @@ fn ship(targets: &[Target], args: &ShipArgs) -> Result<u8, Failure> {
 
 fn say(notice: Notice) {
     report::say(&match notice {
-        Notice::Up { target } => format!("{target}: up"),
-        Notice::Down { target, why } | Notice::PeerRefused { target, why } => {
+        Notice::Up { target, .. } => format!("{target}: up"),
+        Notice::Down { target, why, .. } | Notice::PeerRefused { target, why } => {
             format!("{target}: {why}")
         }
         Notice::Rejected { target, what } => {

@@ -8,6 +8,7 @@ use super::fingerprint::Fingerprint;
 use super::grant::{Copying, MonitorDeath, Sync, WhenFull};
 use super::quantity::Amount;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// `[logs]`: where what containers say goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +91,9 @@ pub struct Target {
     /// Used only while the targets before it can't be reached.
     #[serde(default)]
     pub fallback: bool,
+    /// With fallback: how often those before it are tried again meanwhile, "60s" unless written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_after: Option<super::watch::Span>,
     /// syslog and relp: the longest message that it takes; longer lines come in parts. 8KiB unless written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_message: Option<Amount>,
@@ -171,6 +175,7 @@ impl Target {
             events: None,
             lossy: false,
             fallback: false,
+            return_after: None,
             max_message: None,
             enterprise: None,
             max_file: None,
@@ -196,6 +201,12 @@ impl Target {
             Some(six) => six.parse::<std::net::Ipv6Addr>().ok().map(|_| (six, port)),
             None => is_host(host).then_some((host, port)),
         }
+    }
+
+    /// How long a fallback is used before those in front of it are tried again.
+    #[must_use]
+    pub fn return_after(&self) -> Duration {
+        Duration::from_secs(self.return_after.map_or(60, |span| span.0))
     }
 
     /// The name that the collector's certificate must bear.
@@ -254,6 +265,12 @@ impl Target {
             fault(
                 "protocol",
                 "syslog over tcp or udp has no acknowledgement and loses lines: take tls or relp, or write lossy = true",
+            );
+        }
+        if self.return_after.is_some() && !self.fallback {
+            fault(
+                "return_after",
+                "only a fallback returns: write fallback = true, or leave it out",
             );
         }
         if self.max_message.is_some_and(|most| most.0 < 1024) {

@@ -1,14 +1,19 @@
 //! A collector's name is looked up anew for each attempt: one that moves is found where it went.
 
+use crate::check::with_policy;
 use crate::count::syslog;
-use crate::lab::{self, Lab};
+use crate::lab::{self, Lab, until};
 use crate::receivers::Rsyslog;
+use crate::support::events::spooled;
+use crate::support::unique;
 use cofferdam::logs::ship::Notice;
 use cofferdam::policy::{Protocol, Transport};
 use nix::mount::{MsFlags, mount};
 use std::fs;
 use std::net::UdpSocket;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// This file in the place of one of the host's, for this thread and what it starts.
@@ -93,6 +98,68 @@ fn a_name_that_moves_in_the_dns_is_followed() {
     LAST.store(1, Ordering::SeqCst);
     shipping.delivered();
     assert_eq!(syslog(&rsyslog.file("relp"), 1_000).lost, 0);
+}
+
+/// Editors and engines write a new file and rename it: a jail that was closed before hides it.
+#[test]
+fn a_hosts_file_that_is_replaced_by_another_is_found_from_a_new_jail() {
+    need!(Root);
+    let lab = Lab::new();
+    unshare_mounts();
+    for folder in ["spools", "state", "upper", "work"] {
+        let made = fs::DirBuilder::new().mode(0o700).create(lab.path(folder));
+        made.unwrap();
+    }
+    fs::set_permissions(lab.path("upper"), fs::Permissions::from_mode(0o755)).unwrap();
+    let options = format!(
+        "lowerdir=/etc,upperdir={},workdir={}",
+        lab.path("upper").display(),
+        lab.path("work").display()
+    );
+    let overlay = Some("overlay");
+    mount(
+        overlay,
+        "/etc",
+        overlay,
+        MsFlags::empty(),
+        Some(options.as_str()),
+    )
+    .unwrap();
+    let replace = |text: &str| {
+        fs::write("/etc/hosts.new", text).unwrap();
+        fs::rename("/etc/hosts.new", "/etc/hosts").unwrap();
+    };
+    replace("127.0.0.2 collector.test\n");
+    let rsyslog = Rsyslog::new(&lab);
+    let _running = rsyslog.start();
+    let mut target = lab.target("siem", Protocol::Relp, Transport::Tcp, lab::RELP);
+    target.address = Some(format!("collector.test:{}", lab::RELP));
+    let spools = lab.path("spools");
+    let mut command = with_policy(&lab, &[target], spools.to_str().unwrap());
+    let name = unique("moved");
+    command
+        .arg("--root")
+        .arg(lab.path("state"))
+        .args(["run", &name]);
+    let mut run = command.stdout(Stdio::null()).spawn().unwrap();
+    let told = |kind: &str| {
+        let all = spooled(&spools.join(&name)).into_iter();
+        all.filter(move |e| e.what.kind() == kind)
+            .collect::<Vec<_>>()
+    };
+    until("word of a collector that is away", || {
+        !told("collector").is_empty()
+    });
+    replace("127.0.0.1 collector.test\n");
+    let stored = || fs::read_to_string(rsyslog.file("relp")).unwrap_or_default();
+    until("the lines at the collector", || {
+        stored().contains("I am process 1")
+    });
+    run.kill().unwrap();
+    run.wait().unwrap();
+    // The shipper has ended for it, and begun again; for nothing else.
+    let restarts = told("worker-restarted");
+    assert_eq!(restarts.len(), 1, "{restarts:?}");
 }
 
 #[test]

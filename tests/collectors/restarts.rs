@@ -8,9 +8,11 @@ use crate::python::{self, Python};
 use crate::receivers::{Rsyslog, Running};
 use crate::support;
 use cofferdam::logs::ship::{Notice, relp};
-use cofferdam::policy::{Protocol, Transport};
+use cofferdam::policy::{Protocol, Span, Transport};
 use nix::sys::signal::Signal;
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 const LINES: u64 = 75_000;
 const A_SECOND: u64 = 25_000;
@@ -145,9 +147,22 @@ fn a_collector_that_is_down_at_the_start_gets_everything_later() {
     let rsyslog = Rsyslog::new(&lab);
     let target = lab.target("relp", Protocol::Relp, Transport::Tcp, lab::RELP);
     let shipping = lab.ship(vec![target], lab.finished(2_000));
-    shipping.wait_for(|n| matches!(n, Notice::Down { why, .. } if why.contains("refused")));
+    // As many wait as there are.
+    shipping.wait_for(
+        |n| matches!(n, Notice::Down { why, waiting: 2_000, .. } if why.contains("refused")),
+    );
     let _running = rsyslog.start();
-    shipping.delivered();
+    let notices = shipping.delivered();
+    let up = |n: &Notice| {
+        matches!(
+            n,
+            Notice::Up {
+                waiting: 0..2_000,
+                ..
+            }
+        )
+    };
+    assert!(notices.iter().any(up), "{notices:?}");
     let whole = Count {
         stored: 2_000,
         ..Count::default()
@@ -169,9 +184,58 @@ fn a_fallback_takes_over_and_the_rest_goes_there() {
         .delivered();
     assert_eq!(syslog(&rsyslog.file("relp"), 2_000).lost, 0);
     let down = |n: &Notice| matches!(n, Notice::Down { target, .. } if target == "first");
-    let up = |n: &Notice| matches!(n, Notice::Up { target } if target == "second");
+    let up = |n: &Notice| matches!(n, Notice::Up { target, .. } if target == "second");
     assert!(
         notices.iter().any(down) && notices.iter().any(up),
         "{notices:?}"
     );
+}
+
+/// Hands what comes to one port on to another, both of this network.
+fn forward(from: u16, to: u16) {
+    let listener = TcpListener::bind(("127.0.0.1", from)).unwrap();
+    std::thread::spawn(move || {
+        while let Ok((near, _)) = listener.accept() {
+            let far = TcpStream::connect(("127.0.0.1", to)).unwrap();
+            for (mut from, mut to) in [
+                (near.try_clone().unwrap(), far.try_clone().unwrap()),
+                (far, near),
+            ] {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(std::net::Shutdown::Write);
+                });
+            }
+        }
+    });
+}
+
+#[test]
+fn the_first_target_is_returned_to_after_the_time_that_the_policy_says() {
+    const AWAY: u16 = 12999;
+    need!(Root);
+    let lab = Lab::new();
+    let rsyslog = Rsyslog::new(&lab);
+    let _running = rsyslog.start();
+    let first = lab.target("first", Protocol::Relp, Transport::Tcp, AWAY);
+    let mut second = lab.target("second", Protocol::Relp, Transport::Tcp, lab::RELP);
+    second.fallback = true;
+    second.return_after = Some(Span(2));
+    drop(lab.finished(2_000));
+    let (over, tell) = nix::unistd::pipe().unwrap();
+    let begun = Instant::now();
+    let shipping = lab.ship(vec![first, second], over);
+    shipping.wait_for(|n| matches!(n, Notice::Up { target, .. } if target == "second"));
+    forward(AWAY, lab::RELP);
+    shipping.wait_for(|n| matches!(n, Notice::Up { target, .. } if target == "first"));
+    // Not before its time, and long before the minute that is the rule.
+    let took = begun.elapsed();
+    assert!((2..50).contains(&took.as_secs()), "{took:?}");
+    drop(tell);
+    shipping.delivered();
+    let whole = Count {
+        stored: 2_000,
+        ..Count::default()
+    };
+    assert_eq!(syslog(&rsyslog.file("relp"), 2_000), whole);
 }

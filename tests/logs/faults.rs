@@ -298,6 +298,21 @@ impl Disk {
         assert!(done.unwrap().success(), "{program} {args:?}");
     }
 
+    /// Unmounted, repaired and mounted anew, as an administrator would.
+    fn again(&self) {
+        let image = self.0.with_file_name("image");
+        until("nobody's files", || {
+            let done = Command::new("umount").arg(&self.0).output().unwrap();
+            done.status.success().then_some(())
+        });
+        // 1: errors that are mended.
+        let mended = Command::new("fsck.ext4")
+            .args(["-p", "-f", text(&image)])
+            .status();
+        assert!(matches!(mended.unwrap().code(), Some(0 | 1)));
+        self.does("mount", &["-o", "loop", text(&image), text(&self.0)]);
+    }
+
     fn freeze(&self) {
         self.does("fsfreeze", &["-f", text(&self.0)]);
     }
@@ -314,6 +329,54 @@ impl Drop for Disk {
             .output();
         let _ = Command::new("umount").args(["-l", text(&self.0)]).status();
     }
+}
+
+/// What a kernel does over a disk that fails (errors=remount-ro): what is open for writing can't be written any more.
+#[test]
+fn a_disk_that_becomes_read_only_holds_the_service_and_what_was_kept_stays() {
+    need!(Root);
+    let rig = Rig::new();
+    let disk = Disk::make(&rig);
+    logged(&rig, &rig.path("disk/spool"), "quota = \"32MiB\"");
+    let name = unique("log");
+    let alive = Alive::spawn(rig.run_command(&name, &[], &["flood"]));
+    let service = rig.pid(&name);
+    let path = rig.path("disk/spool").join(&name);
+    until("some output", || {
+        (kept(&path, Stream::Stdout).0.len() > 100_000).then_some(())
+    });
+    // What was never written out would be gone, as behind a power cut.
+    disk.does("sync", &["-f", text(&disk.0)]);
+    disk.does("mount", &["-o", "remount,abort", text(&disk.0)]);
+    assert!(fs::write(path.join("probe"), "x").is_err());
+    let writes = || {
+        let call = fs::read_to_string(format!("/proc/{service}/syscall")).unwrap();
+        call.starts_with(&format!("{} 0x", libc::SYS_write))
+    };
+    until("the service to wait", || {
+        let one = writes();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        (one && writes()).then_some(())
+    });
+    // It lives, and can be ended; nobody waits for a disk for ever.
+    rig.call(&["kill", &name, "KILL"]).ok();
+    assert_eq!(alive.end(), 137);
+    disk.again();
+    // What is there is whole as far as it goes, and the next launch goes on behind it.
+    let whole = |bytes: &[u8]| {
+        let text = std::str::from_utf8(bytes).unwrap().to_string();
+        let lines = text
+            .lines()
+            .filter(|l| l.len() > 17 && l.starts_with("line "));
+        let numbers: Vec<u64> = lines.map(|l| l[5..17].parse().unwrap()).collect();
+        assert_eq!(numbers, (0..numbers.len() as u64).collect::<Vec<_>>());
+        numbers.len()
+    };
+    assert!(whole(&kept(&path, Stream::Stdout).0) > 1000);
+    finish(rig.run_command(&name, &[], &["echo", "again"])).ok();
+    assert_eq!(rig.call(&["logs", "--last", &name]).ok(), "again\n");
+    drop(disk);
+    rig.assert_clean(&name);
 }
 
 #[test]

@@ -20,8 +20,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const TURN: usize = 1024;
 /// How long an idle connection must stand before the collector counts as up.
 const STANDING: Duration = Duration::from_secs(1);
-/// How often a target before the one in use is tried again.
-const RETURN: Duration = Duration::from_secs(60);
 /// How long a collector may take to read what it got before a connection is given up that was ended to find that out.
 const READ: Duration = Duration::from_secs(60);
 /// And the least, whatever the patience.
@@ -38,11 +36,15 @@ pub enum Notice {
     Up {
         /// Its name.
         target: String,
+        /// How many records wait for it.
+        waiting: u64,
     },
     /// They don't.
     Down {
         /// Its name.
         target: String,
+        /// How many records wait for it.
+        waiting: u64,
         /// A sentence.
         why: String,
     },
@@ -77,7 +79,7 @@ pub struct Chain<'a, S> {
     origin: &'a Origin,
     source: S,
     notice: &'a mut dyn FnMut(Notice),
-    resolver: Resolver,
+    resolver: &'a mut Resolver,
     /// What was last told about each station.
     told: Vec<Option<Option<Cause>>>,
     delivered: u64,
@@ -97,6 +99,7 @@ impl<'a, S: Source> Chain<'a, S> {
         origin: &'a Origin,
         source: S,
         patience: Duration,
+        resolver: &'a mut Resolver,
         notice: &'a mut dyn FnMut(Notice),
     ) -> Self {
         let delivered = source.delivered();
@@ -105,7 +108,7 @@ impl<'a, S: Source> Chain<'a, S> {
             origin,
             source,
             notice,
-            resolver: Resolver::new(),
+            resolver,
             told: vec![None; stations.len()],
             delivered,
             kept: delivered,
@@ -154,6 +157,9 @@ impl<'a, S: Source> Chain<'a, S> {
                 }
                 self.down(at, why);
             }
+            if let Some(trouble) = self.resolver.hidden() {
+                return Err(trouble);
+            }
             // Whoever can be connected to only later may have ended meanwhile.
             self.claim = None;
             if !self.pause(backoff.next(floor))? {
@@ -170,7 +176,7 @@ impl<'a, S: Source> Chain<'a, S> {
     ) -> Option<(usize, Box<dyn Sink>)> {
         for at in which {
             let station = &self.stations[at];
-            match station.open(self.origin, &mut self.resolver, self.delivered) {
+            match station.open(self.origin, self.resolver, self.delivered) {
                 Ok(sink) => return Some((at, sink)),
                 Err(trouble) => {
                     if let Cause::Busy(wait) = trouble.cause {
@@ -198,17 +204,18 @@ impl<'a, S: Source> Chain<'a, S> {
                 Err(trouble) => return Ok(Turn::Trouble(trouble)),
             };
             let acknowledged = sink.acknowledged();
-            if acknowledged > self.delivered || began.elapsed() >= STANDING {
+            let stands = acknowledged > self.delivered || began.elapsed() >= STANDING;
+            self.keep(acknowledged)?;
+            if stands {
                 self.up(at);
             }
-            self.keep(acknowledged)?;
             if drained && ended && !sink.is_waiting() {
                 return Ok(Turn::Over);
             }
             if sink.is_worn() {
                 return Ok(Turn::Worn);
             }
-            if at > 0 && began.elapsed() > RETURN {
+            if at > 0 && began.elapsed() > self.stations[at].target.return_after() {
                 let mut floor = Duration::ZERO;
                 match self.first_of(0..at, &mut floor) {
                     Some((better, _)) => return Ok(Turn::Better(better)),
@@ -218,6 +225,10 @@ impl<'a, S: Source> Chain<'a, S> {
             if drained || !sink.has_room() {
                 let told = self.told[at] == Some(None);
                 let wait = if told { IDLE } else { STANDING };
+                let wait = match at {
+                    0 => wait,
+                    _ => wait.min(self.stations[at].target.return_after()),
+                };
                 self.wait(Some(&**sink), wait)?;
             }
         }
@@ -348,7 +359,8 @@ impl<'a, S: Source> Chain<'a, S> {
         if self.told[at] != Some(None) {
             self.told[at] = Some(None);
             let target = self.stations[at].target.name.clone();
-            (self.notice)(Notice::Up { target });
+            let waiting = self.source.waiting(self.delivered);
+            (self.notice)(Notice::Up { target, waiting });
         }
     }
 
@@ -365,7 +377,11 @@ impl<'a, S: Source> Chain<'a, S> {
         let (target, why) = (self.stations[at].target.name.clone(), trouble.text);
         (self.notice)(match sort {
             Cause::PeerRefused => Notice::PeerRefused { target, why },
-            _ => Notice::Down { target, why },
+            _ => Notice::Down {
+                target,
+                waiting: self.source.waiting(self.delivered),
+                why,
+            },
         });
     }
 }

@@ -1,11 +1,13 @@
 //! The addresses of a collector, looked up anew for each attempt: /etc/hosts, then the servers of /etc/resolv.conf.
 //!
 //! Done here and not by the C library, which in a static program would load modules of the host's at run time: code in
-//! a jailed process that nobody counted on. Both files are kept as last read, for when the jail hides newer ones.
+//! a jailed process that nobody counted on. A jail lets the files in that were there when it was closed; one that takes
+//! the place of such a file is hidden. Whoever finds that has to begin again, in a jail with the new one.
 
 use super::dns::{self, Kind, Servers};
 use super::trouble::{Cause, Trouble};
 use std::fs;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -19,8 +21,35 @@ const LONGEST: usize = 512;
 /// Knows where to look.
 #[derive(Debug, Default)]
 pub struct Resolver {
-    hosts: String,
-    servers: String,
+    hosts: File,
+    servers: File,
+}
+
+/// One of the files, as last read.
+#[derive(Debug, Default)]
+struct File {
+    text: String,
+    /// It could be read, or wasn't there.
+    known: bool,
+    /// It could be read before and can't now.
+    hidden: bool,
+}
+
+impl File {
+    fn read(&mut self, path: &str) {
+        match fs::read_to_string(path) {
+            Ok(now) => {
+                *self = Self {
+                    text: now,
+                    known: true,
+                    hidden: false,
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => self.known = true,
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => self.hidden = self.known,
+            Err(_) => {}
+        }
+    }
 }
 
 impl Resolver {
@@ -33,11 +62,16 @@ impl Resolver {
     }
 
     fn read(&mut self) {
-        for (path, text) in [(HOSTS, &mut self.hosts), (SERVERS, &mut self.servers)] {
-            if let Ok(now) = fs::read_to_string(path) {
-                *text = now;
-            }
-        }
+        self.hosts.read(HOSTS);
+        self.servers.read(SERVERS);
+    }
+
+    /// That one of the files was replaced and can't be read from here.
+    pub(super) fn hidden(&self) -> Option<Trouble> {
+        let files = [(HOSTS, &self.hosts), (SERVERS, &self.servers)];
+        let (path, _) = files.into_iter().find(|(_, file)| file.hidden)?;
+        let text = format!("{path} was replaced, and a jail hides the new one: begin again");
+        Some(Trouble::new(Cause::Local, text))
     }
 
     /// All addresses of a host, IPv4 first as they are the ones that are filtered less often.
@@ -47,11 +81,11 @@ impl Resolver {
             return Ok(with_port(vec![address]));
         }
         self.read();
-        let listed = dns::hosts(&self.hosts, host);
+        let listed = dns::hosts(&self.hosts.text, host);
         if !listed.is_empty() {
             return Ok(with_port(listed));
         }
-        let servers = dns::servers(&self.servers);
+        let servers = dns::servers(&self.servers.text);
         let mut last = None;
         for name in names(host, &servers) {
             match ask_all(&servers, &name) {

@@ -16,6 +16,10 @@ pub trait Source {
     fn delivered(&self) -> u64;
     /// Keeps that everything up to this number is delivered.
     fn keep(&mut self, delivered: u64) -> Result<(), Trouble>;
+    /// How many records there are behind this number; 0 if nobody can say.
+    fn waiting(&self, _delivered: u64) -> u64 {
+        0
+    }
     /// Become readable when there may be more, or no more will come; none if that is only found out by asking.
     fn wake(&self) -> [Option<BorrowedFd<'_>>; 2];
     /// Takes the readiness back, before asking for what there is.
@@ -43,6 +47,10 @@ impl<S: Source> Source for &mut S {
 
     fn keep(&mut self, delivered: u64) -> Result<(), Trouble> {
         (**self).keep(delivered)
+    }
+
+    fn waiting(&self, delivered: u64) -> u64 {
+        (**self).waiting(delivered)
     }
 
     fn wake(&self) -> [Option<BorrowedFd<'_>>; 2] {

@@ -3,7 +3,7 @@
 //! The folder is read only; the cursor file is all that is written. A folder holds one launch behind the other, each with
 //! numbers of its own, so a row ends where the next launch begins.
 
-use super::super::spool::{Cursor, HEADER, Held, Position, Reader, SpoolError};
+use super::super::spool::{Cursor, HEADER, Held, Position, Reader, SpoolError, waiting};
 use super::super::{Origin, Record};
 use super::source::Source;
 use super::trouble::{Cause, Trouble};
@@ -253,6 +253,11 @@ impl Source for Spool {
             self.parts.pop_front();
         }
         Ok(())
+    }
+
+    fn waiting(&self, delivered: u64) -> u64 {
+        let launch = self.origin.as_ref().map_or("", |o| &o.launch);
+        waiting(&self.dir, launch, delivered).unwrap_or(0)
     }
 
     fn wake(&self) -> [Option<BorrowedFd<'_>>; 2] {

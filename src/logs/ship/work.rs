@@ -3,6 +3,7 @@
 //! Called by the monitor's worker and by `collectors ship`.
 
 use super::chain::{Chain, End, Notice};
+use super::resolve::Resolver;
 use super::spooled::Spool;
 use super::station::Station;
 use super::trouble::Trouble;
@@ -18,8 +19,10 @@ pub fn ship(
 ) -> Result<End, Trouble> {
     spool.claim(patience)?;
     let mut end = End::Delivered;
+    let mut resolver = Resolver::new();
     while let Some(origin) = spool.row()? {
-        end = Chain::new(stations, &origin, &mut *spool, patience, notice).run()?;
+        let source = &mut *spool;
+        end = Chain::new(stations, &origin, source, patience, &mut resolver, notice).run()?;
         if matches!(end, End::Left(_)) {
             break;
         }

@@ -9,7 +9,7 @@ use super::spooled::Spool;
 use super::station::Station;
 use super::work::ship;
 use crate::events::{About, Link, Sender, What};
-use crate::logs::spool::Cursor;
+use crate::logs::spool::{Cursor, waiting};
 use crate::plan::monitor::{LogStart, MonitorPlan};
 use crate::policy::{MOST_CHAINS, Protocol, Target, chains};
 use crate::worker::{Descriptors, Jail, Row, Said, Worker};
@@ -92,12 +92,19 @@ fn run<const N: usize>(worker: &mut Worker) -> Result<(), String> {
     let sender = Sender::by(about, worker.fds.take("tell-events"), None);
     let mut tell = |notice| sender.send(event(notice));
     let quota = worker.plan.watch.logs.as_ref().map_or(0, |l| l.quota);
+    let launch = &worker.origin.launch;
+    let all = match worker.fds.get("spool").map(|fd| fd.try_clone_to_owned()) {
+        Some(Ok(dir)) => waiting(&dir, launch, 0).unwrap_or(0),
+        _ => 0,
+    };
     let mut stations = Vec::new();
     for target in targets {
         match Station::prepare(target) {
             Ok(station) => stations.push(station.within(quota)),
             Err(trouble) => tell(Notice::Down {
                 target: target.name.clone(),
+                // All of this launch: it gets none.
+                waiting: all,
                 why: trouble.text,
             }),
         }
@@ -137,15 +144,19 @@ fn reached(targets: &[Target]) -> Result<(), String> {
 
 /// A notice as an event.
 fn event(notice: Notice) -> What {
-    let link = |collector, link, why| What::Collector {
+    let link = |collector, link, why, waiting| What::Collector {
         collector,
         link,
         why,
-        waiting: 0,
+        waiting,
     };
     match notice {
-        Notice::Up { target } => link(target, Link::Up, None),
-        Notice::Down { target, why } => link(target, Link::Down, Some(why)),
+        Notice::Up { target, waiting } => link(target, Link::Up, None, waiting),
+        Notice::Down {
+            target,
+            waiting,
+            why,
+        } => link(target, Link::Down, Some(why), waiting),
         Notice::PeerRefused { target, why } => What::PeerRefused {
             collector: target,
             why,

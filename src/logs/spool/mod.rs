@@ -13,6 +13,7 @@
 //! descriptor of the folder and memory of fixed size; damage costs the frames that it hit, is told in a gap record,
 //! and never stops a start.
 
+mod behind;
 mod cursor;
 mod folder;
 mod frame;
@@ -25,6 +26,7 @@ mod tests;
 mod verify;
 mod writer;
 
+pub use behind::waiting;
 pub use cursor::{Cursor, Position};
 pub use folder::{overwrite, read_small, segments, size};
 pub use frame::{Frame, HEADER, MOST, RECORD, Records, count};

@@ -264,6 +264,23 @@ fn what_every_collector_has_makes_room() {
 }
 
 #[test]
+fn what_waits_is_counted_over_launches() {
+    let dir = tempfile::tempdir().unwrap();
+    for launch in ["1", "2", "3"] {
+        let mut writer = Writer::open(folder(dir.path()), &origin(launch), WIDE, 1).unwrap();
+        for _ in 0..7 {
+            put(&mut writer, Stream::Stdout, b"a line\nand another\n");
+        }
+        writer.close().unwrap();
+    }
+    let launch = |n: &str| origin(n).launch;
+    let waits = |n, delivered| waiting(&folder(dir.path()), &launch(n), delivered).unwrap();
+    assert_eq!((waits("1", 0), waits("1", 4), waits("1", 14)), (42, 38, 28));
+    assert_eq!((waits("3", 0), waits("3", 13), waits("3", 14)), (14, 1, 0));
+    assert_eq!(waits("unknown", 9), 42);
+}
+
+#[test]
 fn a_forged_frame_inside_a_line_is_output() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = Writer::open(folder(dir.path()), &origin("1"), WIDE, 1).unwrap();
