@@ -34,7 +34,7 @@ impl What {
             Self::Changed { .. } => vec![C::S8_2_1],
             Self::PeerRefused { .. } => vec![C::S8_4_2],
             Self::Collector { .. } | Self::Spool { .. } | Self::Gap { .. } => vec![C::S8_4_2],
-            Self::RateLimited { .. } | Self::WorkerRestarted { .. } => vec![C::S8_4_2],
+            Self::WorkerRestarted { .. } => vec![C::S8_4_2],
             Self::Port { .. } | Self::PortNative { .. } | Self::PortRefused { .. } => {
                 vec![C::S8_2_4]
             }

@@ -281,13 +281,6 @@ pub enum What {
         /// Why.
         why: String,
     },
-    /// Output is held back, or no longer.
-    RateLimited {
-        /// Whether it is now.
-        on: bool,
-        /// Records dropped since it was on.
-        dropped: u64,
-    },
     /// A part of the monitor has ended and was started again.
     WorkerRestarted {
         /// Which.

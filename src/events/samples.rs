@@ -137,10 +137,6 @@ pub fn samples(text: &str) -> Vec<What> {
             last: Some(1),
             why: s(),
         },
-        What::RateLimited {
-            on: true,
-            dropped: 0,
-        },
         What::WorkerRestarted {
             worker: "ship".into(),
             ended: "signal 9".into(),

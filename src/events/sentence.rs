@@ -160,10 +160,6 @@ fn about_the_way(what: &What) -> String {
             why,
             ..
         } => format!("{records} records of {bytes} bytes were lost: {why}"),
-        What::RateLimited { on: true, .. } => "output is held back".into(),
-        What::RateLimited { dropped, .. } => {
-            format!("output is no longer held back; {dropped} records were dropped")
-        }
         What::WorkerRestarted {
             worker,
             ended,
