@@ -69,11 +69,12 @@ fn peaks(monitor: i32, all: &mut BTreeMap<String, u64>) {
     }
 }
 
-/// Puts the stored messages together again: bytes and their digest.
+/// Puts the stored messages together again: bytes and their digest. What was on its way without an answer when the
+/// container's shipper ended has been sent twice.
 fn put_together(path: &Path) -> (u64, Vec<u8>) {
     let mut file = BufReader::with_capacity(1 << 20, fs::File::open(path).unwrap());
     let (mut line, mut count, mut whole) = (Vec::new(), 0, Context::new(&SHA256));
-    let (mut last, mut bytes) = (0, Vec::new());
+    let (mut last, mut bytes) = ((0, 0), Vec::new());
     loop {
         line.clear();
         if file.read_until(b'\n', &mut line).unwrap() == 0 {
@@ -84,10 +85,15 @@ fn put_together(path: &Path) -> (u64, Vec<u8>) {
         if !head.contains(" stream=\"stdout\"") {
             continue;
         }
-        let seq = head.split_once(" seq=\"").unwrap().1;
-        let seq: u64 = seq.split('"').next().unwrap().parse().unwrap();
-        assert!(seq >= last, "{seq} behind {last}");
-        last = seq;
+        let number = |key| {
+            let value = head.split_once(key)?.1;
+            value.split(['"', '/']).next()?.parse::<u64>().ok()
+        };
+        let place = (number(" seq=\"").unwrap(), number(" part=\"").unwrap_or(1));
+        if place <= last {
+            continue;
+        }
+        last = place;
         bytes.clear();
         match head.contains(" enc=\"esc\"") {
             true => unescape(body, &mut bytes),
