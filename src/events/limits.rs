@@ -7,7 +7,7 @@
 
 use super::{About, Limit, Sender, What};
 use crate::plan::monitor::MonitorPlan;
-use crate::worker::{Jail, Row, Said, Told, Worker, nothing};
+use crate::worker::{Jail, Row, Said, Told, Worker, nothing, opens_nothing};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::uio::pread;
@@ -34,6 +34,7 @@ pub const ROW: Row = Row {
         "lines",
     ],
     prepare: nothing,
+    opens: opens_nothing,
     jail: |_| Jail::default(),
     run,
     last: Duration::from_secs(1),

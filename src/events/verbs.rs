@@ -10,7 +10,7 @@ use super::{About, MOST, Sender, What, parse};
 use crate::logs::{NEWCOMERS, Origin};
 use crate::sys::process;
 use crate::sys::socket::{MOST as FDS, receive_fds, send_fds};
-use crate::worker::{Descriptors, Jail, Row, Said, Told, Worker, nothing};
+use crate::worker::{Descriptors, Jail, Row, Said, Told, Worker, nothing, opens_nothing};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
@@ -28,6 +28,7 @@ pub const ROW: Row = Row {
     needs: &["verbs"],
     takes: &HANDED,
     prepare: nothing,
+    opens: opens_nothing,
     jail: |_| Jail::default(),
     run,
     last: Duration::from_secs(1),

@@ -5,7 +5,7 @@
 
 use crate::plan::monitor::MonitorPlan;
 use crate::sys::{pipe, process};
-use crate::worker::{Descriptors, Jail, Row, Said, Told, Worker};
+use crate::worker::{Descriptors, Jail, Row, Said, Told, Worker, opens_nothing};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -19,6 +19,7 @@ pub const ROW: Row = Row {
     needs: &["copy-stdout", "copy-stderr", "to-stdout", "to-stderr"],
     takes: &[],
     prepare: crate::worker::nothing,
+    opens: opens_nothing,
     jail: |_| Jail::default(),
     run,
     last: Duration::ZERO,

@@ -11,7 +11,7 @@ use super::record::{Stream, Whose};
 use super::spool::HEADER;
 use crate::plan::monitor::{LogNeed, MonitorPlan};
 use crate::sys::process;
-use crate::worker::{Descriptors, Jail, Row, Said, Worker};
+use crate::worker::{Descriptors, Jail, Row, Said, Worker, opens_nothing};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -33,6 +33,7 @@ pub const ROW: Row = Row {
         "held-stderr",
     ],
     prepare,
+    opens: opens_nothing,
     jail: |_| Jail::default(),
     run,
     // As long as somebody has the streams open: what he says is kept, or he can't say it.

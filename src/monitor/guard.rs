@@ -4,7 +4,7 @@
 
 use crate::plan::monitor::MonitorPlan;
 use crate::sys::process;
-use crate::worker::{Jail, Row, Said, Told, Worker, nothing};
+use crate::worker::{Jail, Row, Said, Told, Worker, nothing, opens_nothing};
 use caps::Capability;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -18,6 +18,7 @@ pub const ROW: Row = Row {
     needs: &["container"],
     takes: &[],
     prepare: nothing,
+    opens: opens_nothing,
     jail: |_| Jail {
         keeps: vec![Capability::CAP_KILL],
         ..Jail::default()

@@ -164,6 +164,7 @@ fn work(row: &Row, mut worker: Worker) -> i32 {
     if let Ok(name) = std::ffi::CString::new(name) {
         let _ = process::prctl_name(&name);
     }
+    (row.opens)(&mut worker);
     let done = enter(row, &worker)
         .map_err(|e| e.to_string())
         .and_then(|()| (row.run)(&mut worker));

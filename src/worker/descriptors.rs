@@ -4,7 +4,8 @@
 //! (its folder), events (what capture reads) and tell-events (what senders write), container (pidfd of its first
 //! process), listener (seccomp notifications), notebook (the watcher's), lines (the file of `run --events`), verbs (what
 //! later verbs tell), newcomers and tell-newcomers (what programs that `exec` starts say), held (keeps the container's
-//! monitor while that of such a program needs it), ports (pidfd of who keeps them: with its end, all of theirs has been told), limit-oom, limit-kills, limit-memory, limit-pids (the cgroup's counts of limits met).
+//! monitor while that of such a program needs it), ports (pidfd of who keeps them: with its end, all of theirs has been told), key NAME (of the target NAME, opened
+//! by its shipper before it is jailed), limit-oom, limit-kills, limit-memory, limit-pids (the cgroup's counts of limits met).
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 

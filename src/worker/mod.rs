@@ -29,6 +29,8 @@ pub struct Row {
     pub takes: &'static [&'static str],
     /// Makes descriptors that outlive it, once, in the monitor.
     pub prepare: fn(&MonitorPlan, &mut Descriptors) -> Result<(), String>,
+    /// Opens what its jail has no path to, each time that it is started; in the worker, before it is jailed.
+    pub opens: fn(&mut Worker),
     /// What it may reach.
     pub jail: fn(&Worker) -> Jail,
     /// Its task. When it returns, the worker has ended for good; an error ends the launch if it was not ready yet, and
@@ -53,6 +55,9 @@ pub struct Worker {
     /// How often it was started before.
     pub restarts: u64,
 }
+
+/// For rows that need nothing beyond their descriptors and their jail.
+pub fn opens_nothing(_: &mut Worker) {}
 
 /// For rows that prepare nothing.
 pub fn nothing(_: &MonitorPlan, _: &mut Descriptors) -> Result<(), String> {

@@ -13,7 +13,7 @@ use crate::controls::ControlId;
 use crate::plan::monitor::MonitorPlan;
 use crate::sys::audit::{ACCESS, DOMAIN, LONGEST, record as parts};
 use crate::sys::memory::{Shared, anonymous};
-use crate::worker::{Descriptors, Jail, Row, Said, Told, Worker};
+use crate::worker::{Descriptors, Jail, Row, Said, Told, Worker, opens_nothing};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv};
@@ -30,6 +30,7 @@ pub const ROW: Row = Row {
     needs: &["container", AUDIT, KNOWN],
     takes: &["tell-events", "lines"],
     prepare,
+    opens: opens_nothing,
     jail: |_| Jail::default(),
     run,
     last: Duration::from_secs(1),

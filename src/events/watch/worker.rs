@@ -3,7 +3,7 @@
 use super::{Notebook, Watcher};
 use crate::events::{About, Sender};
 use crate::plan::monitor::{Answering, MonitorPlan};
-use crate::worker::{Jail, Row, Said, Worker, nothing};
+use crate::worker::{Jail, Row, Said, Worker, nothing, opens_nothing};
 use std::time::Duration;
 
 /// The row.
@@ -13,6 +13,7 @@ pub const ROW: Row = Row {
     needs: &["listener", "notebook"],
     takes: &["tell-events", "lines"],
     prepare: nothing,
+    opens: opens_nothing,
     jail: |_| Jail::default(),
     run,
     last: Duration::from_secs(5),

@@ -15,7 +15,7 @@ use super::record::Stream;
 use super::spool::{HEADER, Settings, SpoolError, Stored, Writer};
 use crate::events::{self, About, Sender, What};
 use crate::plan::monitor::MonitorPlan;
-use crate::worker::{Descriptors, Jail, Row, Said, Told, Worker};
+use crate::worker::{Descriptors, Jail, Row, Said, Told, Worker, opens_nothing};
 use newcomers::Newcomers;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -42,6 +42,7 @@ pub const ROW: Row = Row {
         "copy-stderr-in",
     ],
     prepare,
+    opens: opens_nothing,
     jail: |_| Jail {
         writes: vec!["spool"],
         ..Jail::default()

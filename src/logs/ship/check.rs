@@ -29,11 +29,18 @@ pub struct Answer {
 
 /// Tries one target.
 pub fn check(target: &Target) -> Answer {
-    let mut tried: Result<(), Trouble> = tried_once(target);
+    let station = Station::prepare(target);
+    answer(target, station.as_ref())
+}
+
+/// Tries one that has been made ready, or says why it could not be.
+pub(super) fn answer(target: &Target, station: Result<&Station, &Trouble>) -> Answer {
+    let tried_once = || station.map_err(Clone::clone).and_then(tried_once);
+    let mut tried = tried_once();
     // A collector may end an idle connection whenever it likes: only when it does so each time is something wrong.
     for _ in 0..2 {
         if tried == Err(Trouble::closed()) {
-            tried = tried_once(target);
+            tried = tried_once();
         }
     }
     let place = target.address.as_deref().or(target.place());
@@ -48,8 +55,7 @@ pub fn check(target: &Target) -> Answer {
     }
 }
 
-fn tried_once(target: &Target) -> Result<(), Trouble> {
-    let station = Station::prepare(target)?;
+fn tried_once(station: &Station) -> Result<(), Trouble> {
     let mut sink = station.open(&nobody(), &mut Resolver::new(), 0)?;
     sink.probe()?;
     sink.finish(DRAIN);

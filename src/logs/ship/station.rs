@@ -1,6 +1,6 @@
 //! A target made ready: its files are open, and a connection in its protocol can be made.
 //!
-//! Made before the shipper is jailed; `chain` opens connections with it, again and again.
+//! `chain` opens connections with it, again and again.
 
 use super::super::Origin;
 use super::files::Files;
@@ -17,6 +17,7 @@ use super::wire::{self, Wire};
 use crate::policy::{Protocol, Target, Transport};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
+use std::fs::File;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -33,13 +34,18 @@ pub struct Station {
 impl Station {
     /// Opens what the target names on this host.
     pub fn prepare(target: &Target) -> Result<Self, Trouble> {
+        Self::with_key(target, None)
+    }
+
+    /// The same, with a key that is open already.
+    pub fn with_key(target: &Target, key: Option<File>) -> Result<Self, Trouble> {
         let folder = match target.protocol {
             Protocol::Cri | Protocol::Json => Some(folder(target.place().unwrap_or_default())?),
             _ => None,
         };
         Ok(Self {
             target: target.clone(),
-            credentials: Credentials::open(target)?,
+            credentials: Credentials::open(target, key)?,
             folder,
             span: syslog::SPAN,
         })

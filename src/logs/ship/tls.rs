@@ -1,7 +1,7 @@
 //! TLS to collectors: 1.3 only, the site's own CA only, one name, our certificate where the policy names one.
 //!
-//! Keys come as open files, so that whoever jails the shipper needs to leave no path to them. What is read is dropped
-//! with the connection. Crypto is aws-lc-rs.
+//! Keys come as open files: the shipper's jail leaves no path to them. What is read is dropped with the connection.
+//! Crypto is aws-lc-rs.
 
 use super::pin::Pinned;
 use super::trouble::{Cause, Trouble};
@@ -30,13 +30,17 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Opens what the target names; none if it isn't TLS. A key that others may read is refused.
-    pub fn open(target: &Target) -> Result<Option<Self>, Trouble> {
+    /// Opens what the target names, but for the key where it is open already; none if it isn't TLS. A key that others
+    /// may read is refused.
+    pub fn open(target: &Target, key: Option<File>) -> Result<Option<Self>, Trouble> {
         if target.carrier() != Some(Transport::Tls) {
             return Ok(None);
         }
         let own = match (&target.certificate, &target.key) {
-            (Some(certificate), Some(key)) => Some((open(certificate)?, open_key(key)?)),
+            (Some(certificate), Some(path)) => {
+                let key = key.map_or_else(|| open_key(path), Ok)?;
+                Some((open(certificate)?, key))
+            }
             _ => None,
         };
         Ok(Some(Self {
@@ -126,7 +130,8 @@ fn open(path: &str) -> Result<File, Trouble> {
     opened.map_err(|error| Trouble::local(&format!("open {path}"), error))
 }
 
-fn open_key(path: &str) -> Result<File, Trouble> {
+/// One that others may read is refused.
+pub(super) fn open_key(path: &str) -> Result<File, Trouble> {
     let file = open(path)?;
     let about = file
         .metadata()
