@@ -136,12 +136,15 @@ pub(super) fn a_published_port_and_a_network_of_its_own_reach_the_service(host: 
     assert_eq!(peer.ok(), "root:x:0:\n");
     // Another network's container does not, by address; its network's does.
     let address = inspect(host, "web", ".NetworkSettings.Networks.inner.IPAddress");
-    let ask = format!(
-        "wget -q -O - http://{address}/group & sleep 2; kill $! 2>/dev/null && exit 9; wait $!"
+    let url = format!("http://{address}/group");
+    let peer = run(
+        host,
+        "--rm --network inner",
+        &["wget", "-q", "-O", "-", &url],
     );
-    let ask = ["sh", "-c", &ask];
-    assert_eq!(run(host, "--rm --network inner", &ask).ok(), "root:x:0:\n");
-    assert_eq!(run(host, "--rm", &ask).code, 9);
+    assert_eq!(peer.ok(), "root:x:0:\n");
+    let ask = format!("wget -q -O - {url} & sleep 2; kill $! 2>/dev/null && exit 9; wait $!");
+    assert_eq!(run(host, "--rm", &["sh", "-c", &ask]).code, 9);
     host.line("docker rm -f web").ok();
     host.assert_clean();
 }
