@@ -154,9 +154,9 @@ fn ten_thousand_connections_leak_nothing() {
         (open() <= before + 16).then_some(())
     });
     assert_eq!(ask("127.0.0.1:8080", "echo\nlast"), "last");
-    // 26 bytes of each would be seen.
+    // 105 bytes of each would be seen; how many are open at once decides the rest.
     let grown = anonymous_kib(forwarder).saturating_sub(memory);
-    assert!(grown < 256, "{grown} KiB more, of {memory}");
+    assert!(grown < 1024, "{grown} KiB more, of {memory}");
 }
 
 /// Two ports of the host lead to one inside: the service's own socket could be at one of them only.
