@@ -1,7 +1,7 @@
 //! One forwarded connection: two sockets and two ways between them.
 //!
-//! What is sent arrives in order, an end of sending is handed on as one (half-close), a reset as a reset, and who
-//! does not read makes the other side wait. Short messages go through one buffer that all connections share; a stream
+//! What is sent arrives in order, an end of sending is handed on as one (half-close), a reset as a reset after
+//! what was said before it, and who does not read makes the other side wait. Short messages go through one buffer that all connections share; a stream
 //! goes through a pipe (splice), so its bytes never come to this process. Called by `tcp`.
 
 use crate::sys::net;
@@ -79,6 +79,13 @@ struct Way {
     ended: bool,
     /// The destination has been told so.
     told: bool,
+}
+
+impl Way {
+    /// Something that was read waits to be sent.
+    fn holds(&self) -> bool {
+        self.piped > 0 || !self.rest.is_empty()
+    }
 }
 
 /// What the kernel last said of a socket.
@@ -179,6 +186,22 @@ impl Flow {
         }
     }
 
+    /// What an end had said before it broke off is handed on as far as the other takes it at once.
+    pub(super) fn last_words(&mut self, shared: &mut Shared) {
+        for from in [0, 1] {
+            (self.ready[from].read, self.ready[from].last) = (true, true);
+            while self.ways[from].holds() || (self.ready[from].read && !self.ways[from].ended) {
+                let moved = match self.ways[from].holds() {
+                    true => self.ready[1 - from].write && self.send_on(from, shared) == Ok(true),
+                    false => self.take(from, shared).is_ok(),
+                };
+                if !moved {
+                    break;
+                }
+            }
+        }
+    }
+
     /// The next close of both ends sends a reset.
     pub(super) fn reset(&self) {
         for end in &self.ends {
@@ -189,8 +212,7 @@ impl Flow {
     fn push(&mut self, from: usize, shared: &mut Shared) -> Result<Progress, Errno> {
         let to = 1 - from;
         for _ in 0..TURNS {
-            let pending = self.ways[from].piped > 0 || !self.ways[from].rest.is_empty();
-            if pending {
+            if self.ways[from].holds() {
                 if !self.ready[to].write || !self.send_on(from, shared)? {
                     return Ok(Progress::Waits);
                 }

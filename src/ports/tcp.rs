@@ -297,7 +297,7 @@ impl Table {
         let broken = flags.contains(EpollFlags::EPOLLERR);
         match std::mem::replace(held, Slot::Free) {
             Slot::Free => {}
-            Slot::Open(flow, door) if broken => self.reset(poll, slot, *flow, door),
+            Slot::Open(flow, door) if broken => self.reset(poll, slot, flow, door),
             Slot::Open(mut flow, door) => {
                 flow.wake(end, flags);
                 self.go(poll, slot, flow, door);
@@ -379,8 +379,7 @@ impl Table {
 
     fn go(&mut self, poll: &Epoll, slot: usize, mut flow: Box<Flow>, door: usize) {
         let progress = flow.go(&mut self.shared);
-        let (inward, outward) = self.doors[door].directions(flow.moved());
-        self.counts.moved(self.doors[door].port, [inward, outward]);
+        self.count(&mut flow, door);
         match progress {
             Progress::Waits => self.slots[slot] = Slot::Open(flow, door),
             Progress::More => {
@@ -392,11 +391,18 @@ impl Table {
                 self.counts.ended(self.doors[door].port);
                 self.vacate(poll, slot, door);
             }
-            Progress::Broken => self.reset(poll, slot, *flow, door),
+            Progress::Broken => self.reset(poll, slot, flow, door),
         }
     }
 
-    fn reset(&mut self, poll: &Epoll, slot: usize, flow: Flow, door: usize) {
+    fn count(&mut self, flow: &mut Flow, door: usize) {
+        let (inward, outward) = self.doors[door].directions(flow.moved());
+        self.counts.moved(self.doors[door].port, [inward, outward]);
+    }
+
+    fn reset(&mut self, poll: &Epoll, slot: usize, mut flow: Box<Flow>, door: usize) {
+        flow.last_words(&mut self.shared);
+        self.count(&mut flow, door);
         self.counts.ended(self.doors[door].port);
         flow.reset();
         flow.release(&mut self.shared);

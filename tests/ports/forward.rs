@@ -99,6 +99,23 @@ fn resets_are_resets_in_both_directions() {
 }
 
 #[test]
+fn what_was_said_before_a_reset_arrives_before_it() {
+    need!(Root, Landlock);
+    alone();
+    let rig = Rig::new();
+    let _running = service(&rig, &["--publish-mode", "forward"]);
+    // A message, and as much as makes a stream of it.
+    for size in [5, 100_000].repeat(20) {
+        let mut stream = connect("127.0.0.1:8080");
+        writeln!(stream, "answer-and-reset {size}").unwrap();
+        let mut answer = Vec::new();
+        let end = stream.read_to_end(&mut answer).unwrap_err();
+        assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
+        assert_eq!(answer.len(), size);
+    }
+}
+
+#[test]
 fn who_does_not_read_makes_the_service_wait_and_loses_nothing() {
     need!(Root, Landlock);
     alone();

@@ -82,7 +82,10 @@ fn answer(stream: TcpStream) -> std::io::Result<()> {
                 }
                 return to.shutdown(Shutdown::Write);
             }
-            "reset" => {
+            "reset" | "answer-and-reset" => {
+                if word != "reset" {
+                    write!(to, "{}", "x".repeat(rest.parse().unwrap_or(0)))?;
+                }
                 cofferdam::sys::net::reset_on_close(to.as_fd())?;
                 return Ok(());
             }
