@@ -315,18 +315,29 @@ impl Beside {
         self.say(Word::Lifetime);
     }
 
+    /// Whether the caller has all that was said, or nobody hands it on.
+    fn is_handed_on(&self) -> bool {
+        self.slots.iter().all(|s| s.row.name != "copy" || s.over)
+    }
+
+    /// Whether something on its way is still waited for after the container's end: a caller that was told of the end has
+    /// the output, and capture stores the counts.
+    fn waits_for_the_last(&self) -> bool {
+        let awaited = !self.drained || !self.is_handed_on() || self.counts_are_out();
+        awaited && self.ended.is_some_and(|at| at.elapsed() < DRAIN)
+    }
+
     /// Lets a container end whose output has reached its engine, or had time enough.
     fn let_it_end(&mut self) {
-        let over = |name: &str| self.slots.iter().any(|s| s.row.name == name && s.over);
-        let (copied, relayed) = (over("copy"), over(relay::NAME));
-        let whole = self.plan.newcomer.is_none();
-        if if whole { copied } else { relayed } {
+        let newcomer = self.plan.newcomer.is_some();
+        let last = if newcomer { relay::NAME } else { "copy" };
+        if self.slots.iter().any(|s| s.row.name == last && s.over) {
             // Who waits for the end of these streams waits no longer.
             drop((self.fds.take("to-stdout"), self.fds.take("to-stderr")));
-        }
-        if !whole && relayed {
-            // Where nobody keeps it, nothing can be said.
-            drop((self.fds.take("stdout"), self.fds.take("stderr")));
+            if newcomer {
+                // Where nobody keeps it, nothing can be said.
+                drop((self.fds.take("stdout"), self.fds.take("stderr")));
+            }
         }
         if self.delay.is_none() {
             return;
@@ -334,9 +345,8 @@ impl Beside {
         if self.ending.is_none() && is_ending(self.pid) {
             self.ending = Some(Instant::now());
         }
-        let through = self.slots.iter().all(|s| s.row.name != "copy" || s.over);
         let enough = self.ending.is_some_and(|at| at.elapsed() >= DRAIN);
-        if ((self.drained && through) || enough)
+        if ((self.drained && self.is_handed_on()) || enough)
             && let Some(delay) = self.delay.take()
         {
             delay.end();
@@ -349,7 +359,7 @@ impl Beside {
         let last = [limits::NAME, accesses::NAME];
         let counts = slots.any(|s| last.contains(&s.row.name) && !s.over && s.running.is_some());
         let ports = self.fds.get("ports").is_some();
-        (counts || ports) && self.ended.is_some_and(|at| at.elapsed() < DRAIN)
+        counts || ports
     }
 
     /// Whether no verb has anything left to tell: capture is to store that, too.
@@ -381,7 +391,7 @@ impl Beside {
         if !self.drained && (!has_output || ended.elapsed() >= DRAIN) {
             self.drained = true;
         }
-        if !self.drained || self.counts_are_out() {
+        if self.waits_for_the_last() {
             return;
         }
         if self.launcher.is_some() {
@@ -431,7 +441,7 @@ impl Beside {
         let drain = self
             .ended
             .iter()
-            .filter(|_| !self.drained || self.counts_are_out())
+            .filter(|_| self.waits_for_the_last())
             .map(|at| *at + DRAIN);
         let close = self.finishing.iter().flat_map(|at| {
             let last = self
