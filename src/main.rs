@@ -18,7 +18,7 @@ fn main() -> std::process::ExitCode {
     if name == Some(cofferdam::monitor::NAME) {
         std::process::exit(cofferdam::monitor::main());
     }
-    if name == Some(cofferdam::container::janitor::NAME) {
+    if name.map(str::as_bytes) == Some(cofferdam::container::janitor::NAME.to_bytes()) {
         std::process::exit(cofferdam::container::janitor::main());
     }
     if name == Some(cofferdam::sample::NAME) {

@@ -21,11 +21,8 @@ pub(super) fn unified(cgroup: &mut Cgroup, plan: &LimitPlan) -> Result<(), Cgrou
 pub(super) fn legacy(cgroup: &mut Cgroup, plan: &LimitPlan) -> Result<(), CgroupError> {
     of_version(cgroup, plan, CgroupVersion::V1)?;
     // A cpuset without cpus or mems takes no process.
-    let inherited = plan.writes.iter().filter(|w| w.value == Value::Inherited);
-    for write in inherited {
-        apply(cgroup, plan, write)?;
-    }
-    Ok(())
+    let mut inherited = plan.writes.iter().filter(|w| w.value == Value::Inherited);
+    inherited.try_for_each(|write| apply(cgroup, plan, write))
 }
 
 fn of_version(
@@ -37,14 +34,10 @@ fn of_version(
     places.try_for_each(|place| enter(cgroup, place))
 }
 
-/// What is done in directories that are there: every write, in the plan's order.
+/// What is done in directories that are there: every other write, in the plan's order, and the device filter.
 pub(super) fn fill(cgroup: &mut Cgroup, plan: &LimitPlan) -> Result<(), CgroupError> {
-    if plan.scope.is_some() {
-        enable(cgroup, plan)?;
-    }
-    for write in &plan.writes {
-        apply(cgroup, plan, write)?;
-    }
+    let mut rest = plan.writes.iter().filter(|w| w.value != Value::Inherited);
+    rest.try_for_each(|write| apply(cgroup, plan, write))?;
     device::apply(cgroup, plan)
 }
 

@@ -2,10 +2,10 @@
 //!
 //! Takes no decisions: v1 or v2, names, values and order are the plan's. The launcher calls [`Cgroup::create`]; every
 //! later process (kill, delete, the janitor) comes back with a [`CgroupRecord`] through [`Cgroup::open`]. The name is
-//! guarded by the state store's lock: two launches of one name must not get here at once. What
-//! a process can't be born into is made, and limits are written, when the first one is there ([`Cgroup::take_in`],
-//! [`Cgroup::limit`]): the launcher has time for it while the child makes its network. Where systemd makes the
-//! directory (`systemd`), it does so around that process; the rest is shared.
+//! guarded by the state store's lock: two launches of one name must not get here at once. What a process can't be born
+//! into is made, and limits are written, when the first one is there ([`Cgroup::take_in`], [`Cgroup::limit`]): the
+//! launcher has time for it while the child makes its network. Where systemd makes the directory (`systemd`), it does so
+//! around that process; the rest is shared.
 
 mod device;
 mod dir;
@@ -108,13 +108,13 @@ impl Cgroup {
     }
 
     /// The first process has been made, in the v2 cgroup if there is one: the v1 cgroups that it will enter are made,
-    /// or the systemd scope is started around it. Nothing that [`Cgroup::limit`] has been called for.
+    /// or the systemd scope is started around it. Nothing after [`Cgroup::limit`].
     pub fn take_in(&mut self, pid: Pid) -> Result<(), CgroupError> {
         let Some(plan) = self.awaits.take() else {
             return Ok(());
         };
         let done = match plan.scope.is_some() {
-            true => systemd::start(self, &plan, pid),
+            true => systemd::start(self, &plan, pid).and_then(|()| make::enable(self, &plan)),
             false => make::legacy(self, &plan),
         };
         self.awaits = Some(plan);

@@ -10,11 +10,11 @@ use super::saved::Saved;
 use super::signals::StopTimeout;
 use super::store::{Entry, State, Status, start_time};
 use super::told;
-use crate::cgroup::{Cgroup, CgroupRecord};
+use crate::cgroup::{Cgroup, CgroupRecord, LimitFiles};
 use crate::controls::ControlId;
 use crate::events::Sender;
 use crate::host::Host;
-use crate::monitor::{Launching, Monitor, MonitorError, PipeOwner};
+use crate::monitor::{Launching, Monitor, PipeOwner};
 use crate::plan::monitor::Answering;
 use crate::plan::{NamespaceKind, Plan};
 use crate::policy::Caller;
@@ -123,21 +123,26 @@ fn monitor(
     Ok(Some(Monitor::start(&launching, streams)?))
 }
 
-/// The monitor takes the container over; nothing of the image runs before it is at work.
-fn watch(
+/// The monitor takes it over; nothing of the image runs before it is at work.
+pub(super) fn watched(
     monitor: Option<&Monitor>,
-    created: &Created,
-    cgroup: &Cgroup,
+    created: Created,
+    limits: impl FnOnce() -> LimitFiles,
     keeper: Option<&Keeper>,
-) -> Result<(), MonitorError> {
+) -> Result<Created, ContainerError> {
     let Some(monitor) = monitor else {
-        return Ok(());
+        return Ok(created);
     };
     let whole = (created.pid, created.pidfd.as_fd());
-    let limits = cgroup.limit_files();
     let keeper = keeper.map(Keeper::pidfd);
-    monitor.launched(whole, created.take_listener(), limits, keeper)?;
-    monitor.ready()
+    let taken = monitor.launched(whole, created.take_listener(), limits(), keeper);
+    match taken.and_then(|()| monitor.ready()) {
+        Ok(()) => Ok(created),
+        Err(error) => {
+            created.abandon();
+            Err(error.into())
+        }
+    }
 }
 
 /// Builds it; on failure nothing is left but what `entry` holds.
@@ -167,17 +172,13 @@ pub fn build(
         prepared,
         &mut cgroup,
     );
-    let watched = |created: Created, state| {
+    let taken = filled.and_then(|(created, state)| {
         let keeper = context.keeper.borrow();
-        match watch(monitor.as_ref(), &created, &cgroup, keeper.as_ref()) {
-            Ok(()) => Ok((created, state)),
-            Err(error) => {
-                created.abandon();
-                Err(error.into())
-            }
-        }
-    };
-    match filled.and_then(|(created, state)| watched(created, state)) {
+        let limits = || cgroup.limit_files();
+        let created = watched(monitor.as_ref(), created, limits, keeper.as_ref())?;
+        Ok((created, state))
+    });
+    match taken {
         Ok((created, state)) => Ok(Ready {
             created,
             monitor,

@@ -3,6 +3,7 @@
 //! Whether it may is decided before (see `cli::exec`); nothing here loosens anything.
 
 use super::begun::begun;
+use super::build::watched;
 use super::error::{ContainerError, at, sys};
 use super::journal::Line;
 use super::lifecycle::write_pid_file;
@@ -155,7 +156,8 @@ impl Joining {
         let target = self.target()?;
         let created = join(prepared, target, &cgroup)?.ready()?;
         let created = self.verified(plan, host, &cgroup, created)?;
-        let created = watched(monitor.as_ref(), created)?;
+        // Its cgroups have a monitor that tells of them.
+        let created = watched(monitor.as_ref(), created, LimitFiles::default, None)?;
         let (created, proxy) = shown(created, manner.console.as_ref())?;
         let running = begun(plan, created.start())?;
         let end = |running: &Running| {
@@ -272,23 +274,6 @@ fn monitor(
         plain: plan.seccomp.watch.as_ref().map(|watch| &watch.plain),
     };
     Ok(Some(Monitor::of_newcomer(&launching, joined, streams)?))
-}
-
-/// It is at work before the program executes.
-fn watched(monitor: Option<&Monitor>, created: Created) -> Result<Created, ContainerError> {
-    let Some(monitor) = monitor else {
-        return Ok(created);
-    };
-    let whole = (created.pid, created.pidfd.as_fd());
-    let limits = LimitFiles::default();
-    let ready = monitor.launched(whole, created.take_listener(), limits, None);
-    match ready.and_then(|()| monitor.ready()) {
-        Ok(()) => Ok(created),
-        Err(error) => {
-            created.abandon();
-            Err(error.into())
-        }
-    }
 }
 
 /// Its terminal, before it executes: handed to the engine, or shown on the caller's own.

@@ -16,6 +16,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
@@ -33,7 +34,7 @@ enum Left {
 }
 
 /// Its name: the program's first word when it cleans up.
-pub const NAME: &str = "cofferdam-clean";
+pub const NAME: &CStr = c"cofferdam-clean";
 
 /// Lower numbers are looked at for what the caller hands on (LISTEN_FDS, --preserve-fds).
 const ABOVE: i32 = 900;
@@ -67,7 +68,7 @@ impl Janitor {
             "number the janitor's pipe (fcntl)",
         )?;
         drop(low);
-        let companion = Companion::start(c"cofferdam-clean", &reader, &writer);
+        let companion = Companion::start(NAME, &reader, &writer);
         Ok(Self {
             companion: sys(companion, "make the janitor (clone)")?,
             pipe: Some(File::from(writer)),
@@ -123,7 +124,7 @@ fn write(pipe: &mut File, line: &[u8]) -> std::io::Result<()> {
 
 /// The janitor of a launcher that is gone: removes what it left. Its standard input is the pipe.
 pub fn main() -> i32 {
-    let _ = process::prctl_name(c"cofferdam-clean");
+    let _ = process::prctl_name(NAME);
     let mut told = Vec::with_capacity(4096);
     // A read that fails is an end: what was told so far is what there is.
     let _ = std::io::stdin().lock().read_to_end(&mut told);

@@ -88,7 +88,7 @@ pub fn joined(
     };
     let mut seccomp = match heard {
         Heard::ByMonitor => seccomp::watched_newcomer(grant, host, process.exec_fd, &mut lacks)?,
-        Heard::ByNobody => seccomp::newcomer(grant, host, process.exec_fd, &mut lacks)?,
+        Heard::ByNobody => seccomp::unwatched(grant, host, process.exec_fd, &mut lacks)?,
     };
     if !grant.openings.listen.is_empty() || !grant.openings.publish.is_empty() {
         // The first process may hold a socket of the host's, and could hand it over.

@@ -64,8 +64,29 @@ pub(super) fn plan(
     exec_fd: u32,
     lacks: &mut Vec<Lack>,
 ) -> Result<SeccompPlan, PlanError> {
-    let mut all = newcomer(grant, host, exec_fd, lacks)?;
-    watch::lay(grant, host, exec_fd, &mut all, lacks)?;
+    let routed: Vec<&str> = grant.seccomp.routed.iter().map(String::as_str).collect();
+    watched(grant, host, (exec_fd, &routed), lacks)
+}
+
+/// Of a process that joins: a filter of its own, and so a listener of its own. Binds and listens are refused to it, not
+/// carried out.
+pub(super) fn watched_newcomer(
+    grant: &Grant,
+    host: &Host,
+    exec_fd: u32,
+    lacks: &mut Vec<Lack>,
+) -> Result<SeccompPlan, PlanError> {
+    watched(grant, host, (exec_fd, &[]), lacks)
+}
+
+fn watched(
+    grant: &Grant,
+    host: &Host,
+    (exec_fd, routed): (u32, &[&str]),
+    lacks: &mut Vec<Lack>,
+) -> Result<SeccompPlan, PlanError> {
+    let mut all = unwatched(grant, host, exec_fd, lacks)?;
+    watch::lay(grant, host, (exec_fd, routed), &mut all, lacks)?;
     Ok(all)
 }
 
@@ -87,20 +108,8 @@ fn requested(grant: &Grant, exec_fd: u32) -> Result<Option<Program>, seccomp::Er
         .transpose()
 }
 
-/// Of a process that joins: a filter of its own, and so a listener of its own; nothing is carried out for it.
-pub(super) fn watched_newcomer(
-    grant: &Grant,
-    host: &Host,
-    exec_fd: u32,
-    lacks: &mut Vec<Lack>,
-) -> Result<SeccompPlan, PlanError> {
-    let mut all = newcomer(grant, host, exec_fd, lacks)?;
-    watch::lay_on_newcomer(grant, host, exec_fd, &mut all, lacks)?;
-    Ok(all)
-}
-
 /// The filters without a watcher.
-pub(super) fn newcomer(
+pub(super) fn unwatched(
     grant: &Grant,
     host: &Host,
     exec_fd: u32,

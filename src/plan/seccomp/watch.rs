@@ -24,58 +24,34 @@ pub struct Watch {
     pub plain: Program,
 }
 
-/// Lays the watched form over a plan of filters, if it is wanted and possible.
+/// Lays the watched form over a plan of filters, if it is wanted and possible. `routed`: calls that are carried out from
+/// outside.
 pub(super) fn lay(
     grant: &Grant,
     host: &Host,
-    exec_fd: u32,
+    (exec_fd, routed): (u32, &[&str]),
     all: &mut super::SeccompPlan,
     lacks: &mut Vec<Lack>,
 ) -> Result<(), PlanError> {
-    if grant.seccomp.watching == Watching::Off && grant.seccomp.routed.is_empty() {
+    if grant.seccomp.watching == Watching::Off && routed.is_empty() {
         return Ok(());
     }
-    let routed: Vec<&str> = grant.seccomp.routed.iter().map(String::as_str).collect();
     let Some(why) = unwatchable(all, host) else {
-        return watched(grant, host, (exec_fd, &routed), all).map_err(bad);
+        return watched(grant, host, (exec_fd, routed), all).map_err(bad);
     };
-    if !grant.seccomp.routed.is_empty() {
+    if !routed.is_empty() {
         return Err(PlanError::Value {
             pointer: "/linux/seccomp".into(),
             what: format!("{why}, but this launch needs one to carry calls out for it"),
         });
     }
-    lacks.push(untold(why));
-    Ok(())
-}
-
-/// The same for a process that joins: binds and listens are refused to it, not routed.
-pub(super) fn lay_on_newcomer(
-    grant: &Grant,
-    host: &Host,
-    exec_fd: u32,
-    all: &mut super::SeccompPlan,
-    lacks: &mut Vec<Lack>,
-) -> Result<(), PlanError> {
-    if grant.seccomp.watching == Watching::Off {
-        return Ok(());
-    }
-    match unwatchable(all, host) {
-        None => watched(grant, host, (exec_fd, &[]), all).map_err(bad),
-        Some(why) => {
-            lacks.push(untold(why));
-            Ok(())
-        }
-    }
-}
-
-fn untold(why: &str) -> Lack {
-    Lack {
+    lacks.push(Lack {
         control: ControlId::S8_3_4,
         what: why.into(),
         lost: "refused system calls are not told one by one".into(),
         weight: Weight::Covered,
-    }
+    });
+    Ok(())
 }
 
 /// Why nobody can watch this launch.
