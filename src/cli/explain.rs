@@ -154,7 +154,8 @@ impl Told<'_> {
                 return Err(Failure::new(text));
             }
         };
-        let mut reader = Reader::open(dir.into(), Position::default());
+        let mut reader =
+            Reader::of_now(dir.into(), Position::default()).map_err(Failure::from_error)?;
         while let Some(frame) = reader.read().map_err(Failure::from_error)? {
             if frame.stream != Stream::Event {
                 continue;

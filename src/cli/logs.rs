@@ -134,7 +134,11 @@ fn print(args: &LogsArgs, path: &std::path::Path, dir: OwnedFd) -> Result<u8, Sp
     };
     let mut printer = Printer::new(wanted, args.json, args.timestamps);
     let own = duplicate(&dir)?;
-    let mut reader = Reader::open(own, begin(args, &dir)?);
+    let begin = begin(args, &dir)?;
+    let mut reader = match args.follow {
+        true => Reader::open(own, begin),
+        false => Reader::of_now(own, begin)?,
+    };
     loop {
         // Looked at first: what was written before it is read below.
         let ended = watch.is_none() || has_ended(&dir);
@@ -207,7 +211,7 @@ fn status(args: &LogsArgs, name: &str, dir: &OwnedFd) -> Result<u8, SpoolError> 
         segment: last,
         ..Position::default()
     };
-    let mut reader = Reader::open(duplicate(dir)?, begin);
+    let mut reader = Reader::of_now(duplicate(dir)?, begin)?;
     while reader.read()?.is_some() {}
     let end = reader.position();
     let first = reader.head().map_or(1, |h| h.first_seq);

@@ -21,7 +21,7 @@ fn read(dir: &Path) -> Sum {
     let Ok(dir) = std::fs::File::open(dir) else {
         return Sum::default();
     };
-    let mut reader = Reader::open(dir.into(), Position::default());
+    let mut reader = Reader::of_now(dir.into(), Position::default()).unwrap();
     let (mut sum, mut now) = (Sum::default(), Counters::default());
     while let Some(frame) = reader.read().unwrap() {
         for record in frame.records() {

@@ -75,7 +75,7 @@ pub fn folder(path: &Path) -> OwnedFd {
 
 /// Every byte of a stream as the program wrote it, from the spool, and the JSON of every gap.
 pub fn kept(path: &Path, stream: Stream) -> (Vec<u8>, Vec<String>) {
-    let mut reader = Reader::open(folder(path), Position::default());
+    let mut reader = Reader::of_now(folder(path), Position::default()).unwrap();
     let (mut out, mut gaps) = (Vec::new(), Vec::new());
     let mut expected = 0;
     while let Some(frame) = reader.read().unwrap() {
@@ -101,7 +101,7 @@ pub fn kept(path: &Path, stream: Stream) -> (Vec<u8>, Vec<String>) {
 
 /// The bytes of some records.
 pub fn kept_of(path: &Path, wanted: impl Fn(&Record<'_>) -> bool) -> Vec<u8> {
-    let mut reader = Reader::open(folder(path), Position::default());
+    let mut reader = Reader::of_now(folder(path), Position::default()).unwrap();
     let mut out = Vec::new();
     while let Some(frame) = reader.read().unwrap() {
         for record in frame.records().filter(|r| r.kind != Kind::Gap && wanted(r)) {

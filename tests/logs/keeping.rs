@@ -1,8 +1,8 @@
 //! Kept, copied, shown, checked; and not to be read by who wrote it.
 
-use crate::beside::{events, kept, logged, rig};
+use crate::beside::{events, kept, kill, logged, rig};
 use crate::need;
-use crate::support::{Rig, finish, text, unique, wait_fd};
+use crate::support::{Alive, Rig, finish, text, unique, wait_fd};
 use cofferdam::logs::Stream;
 use serde_json::{Value, json};
 use std::fs;
@@ -74,6 +74,26 @@ fn what_a_program_says_is_kept_copied_and_shown() {
     assert_eq!(rig.call(&["logs", "--stream", "stderr", &name]).ok(), "");
     rig.call(&["logs", "nobody"])
         .refused(125, &["there is no log of nobody"]);
+}
+
+#[test]
+fn what_is_there_now_is_shown_and_checked_while_more_comes() {
+    need!(Root);
+    const QUOTA: usize = 1 << 30;
+    let rig = rig(&format!("quota = \"{QUOTA}\""));
+    let name = unique("log");
+    let alive = Alive::spawn(rig.run_command(&name, &[], &["flood"]));
+    // A reader after the end would go on until the spool is full.
+    let shown = rig.call(&["logs", &name]).out.len();
+    assert!(shown < QUOTA / 2, "{shown} bytes");
+    for _ in 0..3 {
+        rig.call(&["logs", "status", &name]).ok();
+        let checked = rig.call(&["logs", "verify", &name]);
+        assert_eq!(checked.code, 0, "{checked:?}");
+        rig.call(&["explain", &name]).ok();
+    }
+    kill(alive.child.id() as i32, libc::SIGTERM);
+    assert_eq!(alive.end(), 0);
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub fn spooled(dir: &Path) -> Vec<Event> {
     let Ok(dir) = std::fs::File::open(dir) else {
         return Vec::new();
     };
-    let mut reader = Reader::open(dir.into(), Position::default());
+    let mut reader = Reader::of_now(dir.into(), Position::default()).unwrap();
     let mut all = Vec::new();
     while let Some(frame) = reader.read().unwrap() {
         let events = frame.records().filter(|r| r.stream == Stream::Event);

@@ -128,7 +128,7 @@ impl Spool {
             name: path.display().to_string(),
             why,
         })?;
-        let mut reader = Reader::open(dir.into(), Position::default());
+        let mut reader = Reader::of_now(dir.into(), Position::default())?;
         let mut held = Held::default();
         while let Some(frame) = reader.read()? {
             for record in frame.records() {

@@ -26,6 +26,8 @@ pub struct Reader {
     note: Vec<u8>,
     /// Where it began, in the middle of a frame: (segment, offset, first record wanted).
     begin: Option<Position>,
+    /// Nothing from this segment and offset on is read.
+    until: Option<(u64, u64)>,
     /// Where in `buffer` the bytes stand that were handed out last; none: they are `note`.
     last: Option<std::ops::Range<usize>>,
 }
@@ -63,8 +65,19 @@ impl Reader {
             base: 0,
             note: Vec::new(),
             begin: Some(position).filter(|p| p.segment != 0),
+            until: None,
             last: None,
         }
+    }
+
+    /// Reads what is there now and ends, however fast it grows.
+    pub fn of_now(dir: OwnedFd, position: Position) -> Result<Self, SpoolError> {
+        let newest = segments(&dir)?.last().copied().unwrap_or(0);
+        let until = Some((newest, size_of(&dir, newest)));
+        Ok(Self {
+            until,
+            ..Self::open(dir, position)
+        })
     }
 
     /// The bytes of the frame that was read last, until another is looked for.
@@ -80,6 +93,12 @@ impl Reader {
         self.position
     }
 
+    /// Bytes of what was there at the beginning that are no whole frame so far. Of [`Reader::of_now`], when it has ended.
+    pub fn missing(&self) -> u64 {
+        let until = self.until.filter(|(n, _)| *n == self.position.segment);
+        until.map_or(0, |(_, size)| size.saturating_sub(self.position.offset))
+    }
+
     /// Where the records that were read last come from.
     pub fn origin(&self) -> Option<&Origin> {
         self.head().map(|head| &head.origin)
@@ -93,6 +112,10 @@ impl Reader {
     /// The next frame; `None`: nothing more so far. Its records are those that the position wanted.
     pub fn read(&mut self) -> Result<Option<Frame<'_>>, SpoolError> {
         let (step, from) = loop {
+            let here = (self.position.segment, self.position.offset);
+            if self.until.is_some_and(|until| here >= until) {
+                return Ok(None);
+            }
             if self.open.is_none() && !self.enter()? {
                 return match self.unreadable()? {
                     Some(step) => Ok(Some(self.told(step, 0))),

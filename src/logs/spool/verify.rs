@@ -11,6 +11,10 @@ use super::segment::Head;
 use super::writer::{hashed, hex};
 use serde::Serialize;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+/// How long capture may need for the rest of a frame.
+const WRITTEN: Duration = Duration::from_millis(200);
 
 /// Something that is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -106,11 +110,23 @@ fn chain(dir: &OwnedFd, all: &[u64], out: &mut Verified) -> Result<(), SpoolErro
 
 fn frames(dir: &OwnedFd, out: &mut Verified) -> Result<(), SpoolError> {
     let own = super::at(dir.try_clone(), "duplicate (fcntl)", "the folder")?;
-    let mut reader = Reader::open(own, Position::default());
+    let mut reader = Reader::of_now(own, Position::default())?;
     let mut expected: Option<(String, u64)> = None;
+    let mut awaited = false;
     loop {
         let Some(frame) = reader.read()? else {
-            return tail(dir, reader.position(), out);
+            match reader.missing() {
+                0 => return Ok(()),
+                // It may be being written.
+                _ if !std::mem::replace(&mut awaited, true) => std::thread::sleep(WRITTEN),
+                left => {
+                    let what = format!("{left} bytes behind the last whole frame are no frame");
+                    let segment = reader.position().segment;
+                    out.problems.push(Problem { segment, what });
+                    return Ok(());
+                }
+            }
+            continue;
         };
         let (seq, gap, damage) = (frame.seq, frame.gap, frame.met);
         let text = gap.then(|| String::from_utf8_lossy(frame.bytes).into_owned());
@@ -139,17 +155,4 @@ fn frames(dir: &OwnedFd, out: &mut Verified) -> Result<(), SpoolError> {
         let next = reader.position().seq;
         expected = launch.map(|launch| (launch, next));
     }
-}
-
-/// What stands behind the last whole frame: one that is being written right now, or damage.
-fn tail(dir: &OwnedFd, end: Position, out: &mut Verified) -> Result<(), SpoolError> {
-    let left = size_of(dir, end.segment).saturating_sub(end.offset);
-    if left > 0 && end.segment != 0 {
-        let what = format!("{left} bytes behind the last whole frame are no frame");
-        out.problems.push(Problem {
-            segment: end.segment,
-            what,
-        });
-    }
-    Ok(())
 }
