@@ -4,7 +4,9 @@
 
 use super::dir::{OpenDir, Root};
 use super::{Cgroup, CgroupError, MadeDir, Member, device, v1};
-use crate::plan::limits::{CgroupDir, CgroupVersion, Lack, LimitPlan, LimitWrite, Presence, Value};
+use crate::plan::limits::{
+    CgroupDir, CgroupVersion, DeviceFilter, Lack, LimitPlan, LimitWrite, Presence, Value,
+};
 use nix::errno::Errno;
 use std::path::Path;
 
@@ -17,12 +19,9 @@ pub(super) fn unified(cgroup: &mut Cgroup, plan: &LimitPlan) -> Result<(), Cgrou
     enable(cgroup, plan)
 }
 
-/// v1: the directories, and what must be in them before a process can enter.
+/// v1: the directories.
 pub(super) fn legacy(cgroup: &mut Cgroup, plan: &LimitPlan) -> Result<(), CgroupError> {
-    of_version(cgroup, plan, CgroupVersion::V1)?;
-    // A cpuset without cpus or mems takes no process.
-    let mut inherited = plan.writes.iter().filter(|w| w.value == Value::Inherited);
-    inherited.try_for_each(|write| apply(cgroup, plan, write))
+    of_version(cgroup, plan, CgroupVersion::V1)
 }
 
 fn of_version(
@@ -34,11 +33,32 @@ fn of_version(
     places.try_for_each(|place| enter(cgroup, place))
 }
 
-/// What is done in directories that are there: every other write, in the plan's order, and the device filter.
+/// What decides whether a process can enter (a v1 cpuset without cpus or mems takes none) and what it can do before it is
+/// locked down: open devices, ask for nodes and classes.
+fn is_early(write: &LimitWrite) -> bool {
+    write.value == Value::Inherited
+        || write.file.starts_with("cpuset.")
+        || write.file.starts_with("cpu.rt_")
+}
+
+/// What must be in the directories before a process enters. A v1 device filter denies all until its lines are there.
+pub(super) fn begin(cgroup: &mut Cgroup, plan: &LimitPlan) -> Result<(), CgroupError> {
+    let mut early = plan.writes.iter().filter(|w| is_early(w));
+    early.try_for_each(|write| apply(cgroup, plan, write))?;
+    match plan.filter {
+        DeviceFilter::V1 { .. } => device::apply(cgroup, plan),
+        _ => Ok(()),
+    }
+}
+
+/// Every other write, in the plan's order, and a v2 device filter.
 pub(super) fn fill(cgroup: &mut Cgroup, plan: &LimitPlan) -> Result<(), CgroupError> {
-    let mut rest = plan.writes.iter().filter(|w| w.value != Value::Inherited);
+    let mut rest = plan.writes.iter().filter(|w| !is_early(w));
     rest.try_for_each(|write| apply(cgroup, plan, write))?;
-    device::apply(cgroup, plan)
+    match plan.filter {
+        DeviceFilter::V2 { .. } => device::apply(cgroup, plan),
+        _ => Ok(()),
+    }
 }
 
 /// v2: controllers for the cgroups below.

@@ -108,7 +108,8 @@ impl Cgroup {
     }
 
     /// The first process has been made, in the v2 cgroup if there is one: the v1 cgroups that it will enter are made,
-    /// or the systemd scope is started around it. Nothing after [`Cgroup::limit`].
+    /// or the systemd scope is started around it; what must be in them by then is written. Nothing after
+    /// [`Cgroup::limit`].
     pub fn take_in(&mut self, pid: Pid) -> Result<(), CgroupError> {
         let Some(plan) = self.awaits.take() else {
             return Ok(());
@@ -116,12 +117,13 @@ impl Cgroup {
         let done = match plan.scope.is_some() {
             true => systemd::start(self, &plan, pid).and_then(|()| make::enable(self, &plan)),
             false => make::legacy(self, &plan),
-        };
+        }
+        .and_then(|()| make::begin(self, &plan));
         self.awaits = Some(plan);
         done
     }
 
-    /// Writes every limit, once.
+    /// Writes every limit that may follow, once.
     pub fn limit(&mut self) -> Result<(), CgroupError> {
         match self.awaits.take() {
             Some(plan) => make::fill(self, &plan),
