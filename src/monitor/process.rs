@@ -47,6 +47,7 @@ struct Beside {
     ended: Option<Instant>,
     lifetime: Option<Deadline>,
     finishing: Option<Instant>,
+    /// Whether the container's end is to be delayed, as soon as the container is there.
     delays_end: bool,
     delay: Option<Delay>,
     pid: i32,
@@ -154,12 +155,13 @@ impl Beside {
         Ok(())
     }
 
-    /// Ready is ready as soon as those work that need nothing of the container.
+    /// Ready is ready as soon as those work that need nothing of the container; an end can be delayed only where the
+    /// program has not begun, and ended.
     fn tell_ready(&mut self) {
         let waits = |s: &Slot| {
             !s.over && !s.ready && !s.row.needs.contains(&"container") && self.fds.have(s.row.needs)
         };
-        if !self.told_ready && !self.slots.iter().any(waits) {
+        if !self.told_ready && !self.delays_end && !self.slots.iter().any(waits) {
             self.told_ready = true;
             self.say(Word::Ready);
         }
@@ -225,7 +227,7 @@ impl Beside {
         match receive::<Order>(launcher, &mut self.fds) {
             Ok(Some(Order::Launched(pid))) => {
                 self.pid = pid;
-                if self.delays_end {
+                if std::mem::take(&mut self.delays_end) {
                     self.delay = self.fds.get("container").and_then(Delay::begin);
                     let _ = drop_capabilities(&[Capability::CAP_KILL]);
                 }
