@@ -100,22 +100,6 @@ pub fn next_length(socket: RawFd) -> Result<usize, Errno> {
         .map(|n| n as usize)
 }
 
-/// From how many waiting bytes on a stream socket counts as readable (socket(7), SO_RCVLOWAT); its end always does.
-pub fn set_low_water(socket: BorrowedFd<'_>, bytes: usize) -> Result<(), Errno> {
-    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-    // SAFETY: the kernel reads one int from a live one.
-    check(unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_RCVLOWAT,
-            (&raw const bytes).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    } as libc::c_long)
-    .map(drop)
-}
-
 /// Of a TCP connection (tcp(7), TCP_INFO): bytes that the peer's kernel has acknowledged, and bytes that it would still
 /// take; `None` before Linux 5.4, which doesn't tell the latter.
 pub fn tcp_progress(socket: BorrowedFd<'_>) -> Result<Option<(u64, u32)>, Errno> {

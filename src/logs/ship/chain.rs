@@ -209,7 +209,7 @@ impl<'a, S: Source> Chain<'a, S> {
             if stands {
                 self.up(at);
             }
-            if drained && ended && !sink.is_waiting() {
+            if drained && ended && sink.awaits().is_none() {
                 return Ok(Turn::Over);
             }
             if sink.is_worn() {
@@ -343,8 +343,9 @@ impl<'a, S: Source> Chain<'a, S> {
             true => self.source.wake(),
             false => [None, None],
         };
-        let asks = wake.iter().all(Option::is_none) || sink.is_some_and(Sink::is_waiting);
-        let most = if asks { most.min(ASK) } else { most };
+        let asks = wake.iter().all(Option::is_none).then_some(ASK);
+        let looks = [asks, sink.and_then(Sink::awaits)];
+        let most = looks.into_iter().flatten().fold(most, Duration::min);
         let said = sink.and_then(Sink::descriptor);
         let fds = wake.into_iter().chain([said]).flatten();
         let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();

@@ -62,9 +62,10 @@ pub trait Sink {
     /// The last number up to which everything has arrived, as far as this protocol can tell.
     fn acknowledged(&self) -> u64;
 
-    /// Whether an answer of the collector is awaited.
-    fn is_waiting(&self) -> bool {
-        false
+    /// While an answer of the collector is awaited: after how long it is looked for, whether the descriptor says so or
+    /// not.
+    fn awaits(&self) -> Option<Duration> {
+        None
     }
 
     /// Whether only the connection's proper end tells what has arrived, and that is due: end it and open another.

@@ -201,11 +201,21 @@ impl Wire {
     pub fn rouse(&mut self, bytes: usize) -> Result<(), Trouble> {
         let bytes = 1 << bytes.max(1).ilog2();
         if bytes != self.roused {
-            sys::socket::set_low_water(self.socket.as_fd(), bytes)
+            let value = i32::try_from(bytes).unwrap_or(i32::MAX);
+            self.set(libc::SOL_SOCKET, libc::SO_RCVLOWAT, value)
                 .map_err(|errno| Trouble::io("prepare the socket (setsockopt)", &errno.into()))?;
             self.roused = bytes;
         }
         Ok(())
+    }
+
+    /// Acknowledges at once what has come: a peer may hold back the rest until then (tcp(7), TCP_QUICKACK).
+    pub fn hurry(&self) {
+        let _ = self.set(libc::IPPROTO_TCP, libc::TCP_QUICKACK, 1);
+    }
+
+    fn set(&self, level: i32, option: i32, value: i32) -> Result<(), nix::Error> {
+        sys::net::set_option(self.socket.as_fd(), level, option, value)
     }
 
     /// Appends what the peer has said, at most `most` bytes in all, without waiting; whether it was anything.
