@@ -8,6 +8,7 @@ mod support;
 mod beside;
 mod execs;
 mod faults;
+mod full;
 mod hostile;
 mod keeping;
 mod pulse;

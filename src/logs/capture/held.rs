@@ -25,6 +25,8 @@ const LEN: usize = 0;
 const TIME: usize = 1;
 const UNTOLD_RECORDS: usize = 2;
 const UNTOLD_BYTES: usize = 3;
+const UNTOLD_EVENTS: usize = 4;
+const UNTOLD_EVENT_BYTES: usize = 5;
 
 /// Makes pipe and memory of one stream.
 pub(in crate::logs) fn prepare(name: &str, fds: &mut Descriptors) -> Result<(), Errno> {
@@ -150,6 +152,17 @@ impl Held {
     pub(in crate::logs) fn set_untold(&self, (records, bytes): (u64, u64)) {
         self.set(UNTOLD_RECORDS, records);
         self.set(UNTOLD_BYTES, bytes);
+    }
+
+    /// The same of events.
+    pub(super) fn untold_events(&self) -> (u64, u64) {
+        (self.number(UNTOLD_EVENTS), self.number(UNTOLD_EVENT_BYTES))
+    }
+
+    /// The same of events.
+    pub(super) fn set_untold_events(&self, (events, bytes): (u64, u64)) {
+        self.set(UNTOLD_EVENTS, events);
+        self.set(UNTOLD_EVENT_BYTES, bytes);
     }
 }
 

@@ -234,7 +234,9 @@ impl Capture {
         let Some(events) = self.events.take() else {
             return;
         };
-        if self.store_events(&events) {
+        let more = self.store_events(&events);
+        self.note_untold();
+        if more {
             self.events = Some(events);
         }
     }
@@ -301,6 +303,13 @@ impl Capture {
         Ok(all)
     }
 
+    /// What is missing and in no gap record, for a successor.
+    fn note_untold(&mut self) {
+        for source in &mut self.sources {
+            source.note_untold(&self.writer);
+        }
+    }
+
     fn touch(&mut self) {
         self.untold.get_or_insert_with(Instant::now);
     }
@@ -318,9 +327,8 @@ impl Capture {
         if self.untold.is_some_and(|at| at.elapsed() >= second) {
             self.untold = None;
             self.clock_step();
-            if !self.writer.is_spent() {
-                let _ = self.writer.tell_gaps(now_ns());
-            }
+            let _ = self.writer.tell_gaps_if_room(now_ns());
+            self.note_untold();
             self.tell_status();
         }
         Ok(())
@@ -363,11 +371,12 @@ impl Capture {
     fn close(mut self) -> Result<(), String> {
         self.newcomers.wake();
         self.take_output()?;
-        self.sources
-            .iter_mut()
-            .for_each(|s| s.note_untold(&self.writer));
+        for source in self.sources.iter_mut().filter(|_| self.full) {
+            source.give_up(&mut self.writer, &mut self.status)?;
+        }
         self.take_events();
         let _ = self.writer.tell_gaps(now_ns());
+        self.note_untold();
         self.status.ended_ns = Some(now_ns());
         self.tell_status();
         self.writer.close().map_err(|e| e.to_string())

@@ -3,7 +3,7 @@
 //! Called by the worker's loop; decides nothing about a full spool, which the writer does.
 
 use super::super::record::Stream;
-use super::super::spool::{HEADER, Stored, Writer};
+use super::super::spool::{HEADER, Stored, Why, Writer};
 use super::held::{Held, Taken};
 use super::now_ns;
 use super::status::Status;
@@ -41,7 +41,8 @@ impl Source {
         let mut held = Held::open(name, fds)?;
         let own = |e: Errno| format!("take {name} over: {}", e.desc());
         if stream == Stream::Stdout {
-            writer.owe(held.untold());
+            writer.owe(Why::DropNew, held.untold());
+            writer.owe(Why::Events, held.untold_events());
         }
         if held.recover(now_ns()).map_err(own)?
             && let Some((len, time_ns)) = held.pending()
@@ -71,8 +72,44 @@ impl Source {
     /// What was dropped, for a successor.
     pub(super) fn note_untold(&mut self, writer: &Writer) {
         if self.stream == Stream::Stdout {
-            self.held.set_untold(writer.untold());
+            self.held.set_untold(writer.untold(Why::DropNew));
+            self.held.set_untold_events(writer.untold(Why::Events));
         }
+    }
+
+    /// Takes what comes next, unless something is in hand: its length, and when it was taken.
+    fn in_hand(&mut self) -> Result<Option<(usize, u64)>, String> {
+        if self.held.pending().is_none() && !self.ended {
+            match self.held.take(&self.pipe, now_ns) {
+                Ok(Taken::Some | Taken::Nothing) => {}
+                Ok(Taken::End) => {
+                    self.ended = true;
+                    // Its worker sees the end, too.
+                    self.copy = None;
+                }
+                Err(errno) => return Err(format!("take output (splice): {}", errno.desc())),
+            }
+        }
+        Ok(self.held.pending())
+    }
+
+    /// At the end of a launch: what still finds no room is counted, as nobody is there any more who could wait.
+    pub(super) fn give_up(
+        &mut self,
+        writer: &mut Writer,
+        status: &mut Status,
+    ) -> Result<(), String> {
+        // As much as two full pipes: somebody may have this one open for ever.
+        for _ in 0..32 {
+            let Some((_, time_ns)) = self.in_hand()? else {
+                break;
+            };
+            writer.give_up(time_ns, self.held.frame());
+            self.note_untold(writer);
+            self.pass_on(status);
+            self.held.clear();
+        }
+        Ok(())
     }
 
     /// Moves one frame.
@@ -81,23 +118,7 @@ impl Source {
         writer: &mut Writer,
         status: &mut Status,
     ) -> Result<Brought, String> {
-        if self.held.pending().is_none() {
-            if self.ended {
-                return Ok(Brought::Nothing);
-            }
-            match self.held.take(&self.pipe, now_ns) {
-                Ok(Taken::Some) => {}
-                Ok(Taken::Nothing) => return Ok(Brought::Nothing),
-                Ok(Taken::End) => {
-                    self.ended = true;
-                    // Its worker sees the end, too.
-                    self.copy = None;
-                    return Ok(Brought::Nothing);
-                }
-                Err(errno) => return Err(format!("take output (splice): {}", errno.desc())),
-            }
-        }
-        let Some((len, time_ns)) = self.held.pending() else {
+        let Some((len, time_ns)) = self.in_hand()? else {
             return Ok(Brought::Nothing);
         };
         let stored = writer.append(self.stream, time_ns, self.held.frame());

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum Why {
     /// The spool was full and new output was dropped.
     DropNew,
+    /// Events that found no room, not even in the reserve.
+    Events,
     /// The spool was full and its oldest segment was removed before it was delivered.
     DropOld,
     /// The last frame of a launch was not written to its end (the host went down).
@@ -25,7 +27,7 @@ pub enum Why {
 pub struct Gap {
     /// Why.
     pub gap: Why,
-    /// How many bytes of output, or of the file where only that is known.
+    /// How many bytes of output or events, or of the file where only that is known.
     pub bytes: u64,
     /// How many records, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

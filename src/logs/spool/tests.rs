@@ -240,6 +240,64 @@ fn each_policy_of_a_full_spool_counts_what_it_drops() {
 }
 
 #[test]
+fn events_beyond_the_reserve_are_counted_and_told_once_there_is_room() {
+    for when_full in [WhenFull::Block, WhenFull::DropNew, WhenFull::DropOld] {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            quota: 1 << 20,
+            when_full,
+            sync: Sync::Never,
+        };
+        let mut writer = Writer::open(folder(dir.path()), &origin("1"), settings, 1).unwrap();
+        let (line, event) = ([b'x'; 999], [b'{'; 500]);
+        let (mut lines, mut lost, mut events) = (0, 0u64, 0);
+        for _ in 0..1200 {
+            lines += u64::from(put(&mut writer, Stream::Stdout, &line) == Stored::Kept);
+        }
+        for _ in 0..3000 {
+            match put(&mut writer, Stream::Event, &event) {
+                Stored::Kept => events += 1,
+                Stored::Dropped => lost += 1,
+                Stored::Full => panic!("nobody tries an event again"),
+            }
+            // What was dropped between them is gathered, and the second's turn does not use the reserve either.
+            put(&mut writer, Stream::Stdout, &line);
+            writer.tell_gaps_if_room(1).unwrap();
+            assert!(writer.room().used <= (1 << 20) + (64 << 10));
+        }
+        if when_full == WhenFull::DropOld {
+            assert_eq!(lost, 0);
+            continue;
+        }
+        assert!(events > 100 && lost > 2000, "{events} {lost}");
+        assert_eq!(writer.untold(Why::Events), (lost, lost * 500));
+        let there = |gap: bool, len: usize| {
+            let read = all(dir.path());
+            let those = read
+                .iter()
+                .filter(|r| (r.1 == Kind::Gap) == gap && (gap || r.2.len() == len));
+            those.count() as u64
+        };
+        assert_eq!((there(false, 999), there(false, 500)), (lines, events));
+        assert_eq!(there(true, 0), 0);
+        // A collector has it all.
+        let at = Position {
+            segment: writer.segment().0,
+            ..Position::default()
+        };
+        let mut cursor = Cursor::open(&folder(dir.path()), "c").unwrap();
+        cursor.store(at, 1).unwrap();
+        writer.tell_gaps_if_room(1).unwrap();
+        assert!(writer.has_told());
+        let gaps = all(dir.path()).into_iter().filter(|r| r.1 == Kind::Gap);
+        let told = gaps.map(|r| serde_json::from_slice::<Gap>(&r.2).unwrap());
+        let told = told.filter(|g| g.gap == Why::Events);
+        assert_eq!(told.filter_map(|g| g.records).sum::<u64>(), lost);
+        assert_eq!(verify(&folder(dir.path())).unwrap().problems, []);
+    }
+}
+
+#[test]
 fn what_every_collector_has_makes_room() {
     let dir = tempfile::tempdir().unwrap();
     let settings = Settings {

@@ -209,51 +209,51 @@ impl Writer {
         whole: &mut [u8],
     ) -> Result<Stored, SpoolError> {
         let whose = whose.into();
-        let stream = whose.stream;
-        let extra = match stream {
+        let stored = self.try_append(whose, time_ns, whole);
+        let bytes = &whole[HEADER..];
+        match (whose.stream, self.settings.when_full, stored) {
+            (_, _, Ok(Stored::Kept)) => Ok(Stored::Kept),
+            // Nobody waits for an event's room: an event that finds none is counted.
+            (Stream::Event, _, stored) => {
+                self.lose(Why::Events, bytes.len() as u64, 1, time_ns);
+                stored.map(|_| Stored::Dropped)
+            }
+            (_, WhenFull::DropNew, Ok(_)) => {
+                self.lose(Why::DropNew, bytes.len() as u64, count(bytes), time_ns);
+                Ok(Stored::Dropped)
+            }
+            (_, _, stored) => stored,
+        }
+    }
+
+    /// Whether there was room for it, after removing what policy says.
+    fn try_append(
+        &mut self,
+        whose: Whose,
+        time_ns: u64,
+        whole: &mut [u8],
+    ) -> Result<Stored, SpoolError> {
+        let extra = match whose.stream {
             Stream::Event => self.settings.reserve(),
             _ => 0,
         };
-        match self.make_room(whole.len() as u64, extra)? {
-            true => {}
-            // Its sender counts it, and an event is no output.
-            false if stream == Stream::Event && self.settings.when_full == WhenFull::DropNew => {
-                return Ok(Stored::Dropped);
-            }
-            false if self.settings.when_full == WhenFull::DropNew => {
-                let records = records_of(stream, &whole[HEADER..]);
-                self.lose(
-                    Why::DropNew,
-                    whole.len() as u64 - HEADER as u64,
-                    records,
-                    time_ns,
-                );
-                return Ok(Stored::Dropped);
-            }
-            false => return Ok(Stored::Full),
+        if !self.make_room(whole.len() as u64, extra)? {
+            return Ok(Stored::Full);
         }
         match self.store(whose, time_ns, whole) {
             Ok(()) => Ok(Stored::Kept),
-            Err(error) if is_full(&error) => match self.settings.when_full {
-                WhenFull::DropNew if stream == Stream::Event => Ok(Stored::Dropped),
-                WhenFull::DropNew => {
-                    let records = records_of(stream, &whole[HEADER..]);
-                    self.lose(
-                        Why::DropNew,
-                        (whole.len() - HEADER) as u64,
-                        records,
-                        time_ns,
-                    );
-                    Ok(Stored::Dropped)
-                }
-                WhenFull::DropOld => match self.drop_oldest()? {
-                    true => self.append(whose, time_ns, whole),
-                    false => Ok(Stored::Full),
-                },
-                WhenFull::Block => Ok(Stored::Full),
-            },
-            Err(error) => Err(error),
+            Err(error) if !is_full(&error) => Err(error),
+            Err(_) if self.settings.when_full == WhenFull::DropOld && self.drop_oldest()? => {
+                self.try_append(whose, time_ns, whole)
+            }
+            Err(_) => Ok(Stored::Full),
         }
+    }
+
+    /// Counts a frame for which nobody can wait any longer.
+    pub fn give_up(&mut self, time_ns: u64, whole: &[u8]) {
+        let bytes = &whole[HEADER..];
+        self.lose(Why::DropNew, bytes.len() as u64, count(bytes), time_ns);
     }
 
     /// Puts what was written on the disk for good.
@@ -319,13 +319,11 @@ impl Writer {
         }
     }
 
-    /// With what is missing in front of it. While the disk has room for the reserve alone, what is dropped is gathered
+    /// With what is missing in front of it. While there is room for the reserve alone, what is dropped is gathered
     /// for one record: a record for each frame would use the reserve up, and the last ones would find no room.
     fn store(&mut self, whose: Whose, time_ns: u64, whole: &mut [u8]) -> Result<(), SpoolError> {
         if whose.stream == Stream::Event {
-            if !self.spent {
-                self.tell_gaps(time_ns)?;
-            }
+            self.tell_gaps_if_room(time_ns)?;
             return self.write_reserved(false, time_ns, whole);
         }
         self.leave_reserve(whole.len())?;
@@ -346,11 +344,6 @@ impl Writer {
             self.spent = folder::overwrite(&self.dir, RESERVE, &[0; RESERVED]).is_err();
         }
         Ok(())
-    }
-
-    /// Whether the disk has room for the reserve alone.
-    pub fn is_spent(&self) -> bool {
-        self.spent
     }
 
     /// An event or a gap record, for which there is a reserve.

@@ -60,7 +60,9 @@ impl Writer {
         if oldest >= delivered {
             let records = lost.map_or(0, |(first, last)| (last + 1).saturating_sub(first));
             self.lose(Why::DropOld, size, records, 0);
-            if let (Some(gap), Some(seq)) = (self.gaps.last_mut(), lost) {
+            let mut gaps = self.gaps.iter_mut();
+            let gap = gaps.find(|g| g.gap == Why::DropOld);
+            if let (Some(gap), Some(seq)) = (gap, lost) {
                 gap.seq = Some((gap.seq.map_or(seq.0, |s| s.0.min(seq.0)), seq.1));
             }
         }
