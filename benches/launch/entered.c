@@ -1,17 +1,19 @@
 /* Which functions of a program are entered: a breakpoint stands on each until it is hit once, in every process that the
  * program becomes, until it executes another one. Prints their addresses, as
  * they are in the file, each after a @.
- * Usage: entered [-p] ADDRESSES PROGRAM ARGS...; ADDRESSES: a file, hexadecimal; -p: the first process alone (a traced
- * container is refused by the verification, as it should be). */
+ * Usage: entered [-p] ADDRESSES PROGRAM ARGS...; ADDRESSES: a file, hexadecimal; -p: the first process alone, and what
+ * shares its memory (a traced container is refused by the verification, as it should be). */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -83,6 +85,13 @@ static int is_hit(struct process *process) {
     return 1;
 }
 
+/* Whether a process is making one that runs in the same memory: its breakpoints are ours. */
+static int shares_memory(pid_t pid) {
+    struct user_regs_struct regs;
+    ptrace(PTRACE_GETREGS, pid, 0, &regs);
+    return regs.orig_rax == SYS_clone && regs.rdi & CLONE_VM;
+}
+
 int main(int argc, char **argv) {
     int alone = argc > 1 && !strcmp(argv[1], "-p");
     char **command = argv + 2 + alone, program[PATH_MAX];
@@ -114,7 +123,7 @@ int main(int argc, char **argv) {
             ptrace(PTRACE_GETEVENTMSG, pid, 0, &made);
             struct process *child = of((pid_t)made);
             child->base = process->base;
-            if (alone) {
+            if (alone && !shares_memory(pid)) {
                 waitpid(child->pid, &status, __WALL);
                 all_of(child, 0);
                 ptrace(PTRACE_DETACH, child->pid, 0, 0);

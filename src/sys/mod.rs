@@ -21,6 +21,7 @@ pub mod process;
 pub mod reach;
 pub mod schedule;
 pub mod socket;
+pub mod start;
 pub mod terminal;
 
 use nix::errno::Errno;
