@@ -236,9 +236,13 @@ fn status(args: &LogsArgs, name: &str, dir: &OwnedFd) -> Result<u8, SpoolError> 
             }),
         });
     }
+    let mut capture = Status::read(dir);
+    if let Some(running) = capture.as_mut().filter(|c| c.ended_ns.is_none()) {
+        running.error = Status::trouble(dir).or(running.error.take());
+    }
     let told = Told {
         name: name.into(),
-        capture: Status::read(dir),
+        capture,
         spool_bytes: crate::logs::spool::size(dir)?,
         last_seq: end.seq.saturating_sub(1),
         collectors,

@@ -6,6 +6,7 @@
 mod support;
 
 mod beside;
+mod disk;
 mod execs;
 mod faults;
 mod full;

@@ -319,7 +319,7 @@ impl Capture {
         let second = Duration::from_secs(1);
         if self.unsynced.is_some_and(|at| at.elapsed() >= second) {
             self.unsynced = None;
-            // A disk that fails is told by the next write.
+            // A disk that fails is told with the status, and by the next write.
             let _ = self.writer.sync();
         }
         self.levels();
@@ -330,6 +330,10 @@ impl Capture {
             let _ = self.writer.tell_gaps_if_room(now_ns());
             self.note_untold();
             self.tell_status();
+            if !self.writer.has_told() {
+                // Nobody says when there is room, or a disk that can be written again.
+                self.touch();
+            }
         }
         Ok(())
     }
@@ -338,6 +342,8 @@ impl Capture {
         self.status.next_seq = self.writer.next_seq();
         self.status.room = self.writer.room();
         self.status.full = self.full;
+        let error = self.writer.take_error();
+        self.status.error = error.or(self.status.error.take());
         let _ = self.status.store(&self.dir);
     }
 
@@ -379,6 +385,8 @@ impl Capture {
         self.note_untold();
         self.status.ended_ns = Some(now_ns());
         self.tell_status();
-        self.writer.close().map_err(|e| e.to_string())
+        // A successor could do no better; the next launch looks for the end itself.
+        let _ = self.writer.close();
+        Ok(())
     }
 }

@@ -69,11 +69,7 @@ impl Newcomers {
                     status.bytes += length as u64;
                 }
                 Ok(Stored::Dropped) => {}
-                Ok(Stored::Full) => return Ok(Brought::Stuck),
-                Err(error) => {
-                    status.error = Some(error.to_string());
-                    return Ok(Brought::Stuck);
-                }
+                Ok(Stored::Full) | Err(_) => return Ok(Brought::Stuck),
             }
         }
         self.known.note(whose, time_ns);

@@ -3,7 +3,8 @@
 //! Read by `logs status`; nothing depends on it.
 
 use super::super::record::Origin;
-use super::super::spool::{Room, SpoolError, overwrite, read_small};
+use super::super::spool::{Room, SpoolError, can_write, overwrite, read_small};
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use std::os::fd::OwnedFd;
 
@@ -79,6 +80,14 @@ impl Status {
     /// What was told last.
     pub fn read(dir: &OwnedFd) -> Option<Self> {
         serde_json::from_slice(&read_small(dir, NAME)?).ok()
+    }
+
+    /// Why it can't have been written since, if the disk says so: then it is old.
+    pub fn trouble(dir: &OwnedFd) -> Option<String> {
+        let error = can_write(dir, NAME).err()?;
+        let errno = error.why.raw_os_error().map(Errno::from_raw);
+        // Who only reads has no right to write.
+        matches!(errno, Some(Errno::EROFS | Errno::EIO)).then(|| error.to_string())
     }
 
     pub(super) fn store(&self, dir: &OwnedFd) -> Result<(), SpoolError> {

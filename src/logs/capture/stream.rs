@@ -128,11 +128,7 @@ impl Source {
                 status.bytes += len as u64;
             }
             Ok(Stored::Dropped) => {}
-            Ok(Stored::Full) => return Ok(Brought::Stuck),
-            Err(error) => {
-                status.error = Some(error.to_string());
-                return Ok(Brought::Stuck);
-            }
+            Ok(Stored::Full) | Err(_) => return Ok(Brought::Stuck),
         }
         self.note_untold(writer);
         self.pass_on(status);

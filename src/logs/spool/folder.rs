@@ -107,6 +107,14 @@ pub fn overwrite(dir: &OwnedFd, name: &str, bytes: &[u8]) -> Result<(), SpoolErr
     at(file.write_all_at(bytes, 0), "write (pwrite64)", name)
 }
 
+/// Whether a file that is there could be written: asks the kernel by writing nothing.
+pub fn can_write(dir: &OwnedFd, name: &str) -> Result<(), SpoolError> {
+    match open(dir, name, OFlag::O_WRONLY)? {
+        Some(file) => at(file.write_at(&[], 0).map(drop), "write (pwrite64)", name),
+        None => Ok(()),
+    }
+}
+
 /// A small file of the folder; `None` if there is none that can be read.
 pub fn read_small(dir: &OwnedFd, name: &str) -> Option<Vec<u8>> {
     let file = open(dir, name, OFlag::O_RDONLY).ok()??;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// The spool was full and new output was dropped.
+    /// New output was dropped: the spool was full, its disk could not be written, or the launch ended meanwhile.
     DropNew,
     /// Events that found no room, not even in the reserve.
     Events,

@@ -28,7 +28,7 @@ mod writer;
 
 pub use behind::waiting;
 pub use cursor::{Cursor, Position};
-pub use folder::{overwrite, read_small, segments, size};
+pub use folder::{can_write, overwrite, read_small, segments, size};
 pub use frame::{Frame, HEADER, MOST, RECORD, Records, count};
 pub use gap::{Gap, Why};
 pub use held::Held;

@@ -7,6 +7,8 @@ mod losses;
 mod recovery;
 mod roll;
 mod room;
+#[cfg(test)]
+mod tests;
 
 use super::folder::{self, name_of, segments, size_of};
 use super::frame::{HEADER, count, seal};
@@ -93,6 +95,10 @@ pub struct Writer {
     last: Option<(Whose, u64, usize)>,
     /// How many records the frame had that was written last.
     records: u64,
+    /// A part of a frame may stand behind the end, and is to be cut off before anything is written.
+    torn: bool,
+    /// What the disk has said.
+    error: Option<String>,
 }
 
 /// Room on the disk that only gap records and events get, when there is no other.
@@ -172,6 +178,8 @@ impl Writer {
             small: vec![0; 512 + HEADER],
             last: last_frame,
             records: 0,
+            torn: false,
+            error: None,
         })
     }
 
@@ -201,7 +209,8 @@ impl Writer {
     }
 
     /// Stores what stands behind the first [`HEADER`] bytes of `whole`, at most [`super::MOST`] bytes, as one frame.
-    /// Errors are those of the disk: nothing was stored, and it may be tried again.
+    /// Errors are those of the disk: nothing was stored, and it may be tried again. Where policy lets the service go on,
+    /// a disk that can't be written drops as a full spool does.
     pub fn append(
         &mut self,
         whose: impl Into<Whose>,
@@ -210,6 +219,7 @@ impl Writer {
     ) -> Result<Stored, SpoolError> {
         let whose = whose.into();
         let stored = self.try_append(whose, time_ns, whole);
+        let stored = stored.inspect_err(|error| self.error = Some(error.to_string()));
         let bytes = &whole[HEADER..];
         match (whose.stream, self.settings.when_full, stored) {
             (_, _, Ok(Stored::Kept)) => Ok(Stored::Kept),
@@ -218,11 +228,11 @@ impl Writer {
                 self.lose(Why::Events, bytes.len() as u64, 1, time_ns);
                 stored.map(|_| Stored::Dropped)
             }
-            (_, WhenFull::DropNew, Ok(_)) => {
+            (_, WhenFull::Block, stored) => stored,
+            (_, WhenFull::DropNew | WhenFull::DropOld, _) => {
                 self.lose(Why::DropNew, bytes.len() as u64, count(bytes), time_ns);
                 Ok(Stored::Dropped)
             }
-            (_, _, stored) => stored,
         }
     }
 
@@ -258,15 +268,18 @@ impl Writer {
 
     /// Puts what was written on the disk for good.
     pub fn sync(&mut self) -> Result<(), SpoolError> {
-        if std::mem::take(&mut self.unsynced) && self.settings.sync != Sync::Never {
+        if self.unsynced && self.settings.sync != Sync::Never {
             let done = nix::unistd::fdatasync(&self.file).map_err(Into::into);
-            at(done, "write out (fdatasync)", &name_of(self.head.number))?;
+            let done = at(done, "write out (fdatasync)", &name_of(self.head.number));
+            done.inspect_err(|error| self.error = Some(error.to_string()))?;
         }
+        self.unsynced = false;
         Ok(())
     }
 
     /// The end of a launch: what a later one needs to go on without reading.
     pub fn close(mut self) -> Result<(), SpoolError> {
+        self.cut()?;
         self.sync()?;
         let closed = Closed {
             number: self.head.number,
@@ -277,6 +290,21 @@ impl Writer {
         folder::write_whole(&self.dir, CLOSED, &text).map(drop)
     }
 
+    /// The disk's last error, once.
+    pub fn take_error(&mut self) -> Option<String> {
+        self.error.take()
+    }
+
+    /// Cuts off what a failed write may have left: a shorter frame in its place would have damage behind it.
+    fn cut(&mut self) -> Result<(), SpoolError> {
+        if self.torn {
+            let done = self.file.set_len(self.offset);
+            at(done, "cut (ftruncate)", &name_of(self.head.number))?;
+            self.torn = false;
+        }
+        Ok(())
+    }
+
     fn write(
         &mut self,
         whose: Whose,
@@ -284,6 +312,10 @@ impl Writer {
         time_ns: u64,
         whole: &mut [u8],
     ) -> Result<(), SpoolError> {
+        self.cut()?;
+        if self.settings.sync == Sync::Record {
+            self.sync()?;
+        }
         if self.offset + whole.len() as u64 > self.settings.segment() {
             self.roll(time_ns)?;
         }
@@ -297,8 +329,9 @@ impl Writer {
         );
         let name = name_of(self.head.number);
         if let Err(why) = self.file.write_all_at(whole, self.offset) {
-            // A part of it would be taken for damage.
-            at(self.file.set_len(self.offset), "cut (ftruncate)", &name)?;
+            self.torn = true;
+            // At once if possible: it would be taken for damage.
+            let _ = self.cut();
             return at(Err(why), "write (pwrite64)", &name);
         }
         self.chain.update(whole);
@@ -313,10 +346,11 @@ impl Writer {
         if !gap {
             self.last = Some((whose, time_ns, whole.len() - HEADER));
         }
-        match self.settings.sync {
-            Sync::Record => self.sync(),
-            _ => Ok(()),
+        if self.settings.sync == Sync::Record {
+            // It is in the file, and tried again it would be there twice: what comes next fails instead.
+            let _ = self.sync();
         }
+        Ok(())
     }
 
     /// With what is missing in front of it. While there is room for the reserve alone, what is dropped is gathered
