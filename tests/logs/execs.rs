@@ -62,8 +62,10 @@ fn it_is_kept_under_its_own_id_and_shown() {
         .trim()
         .parse()
         .unwrap();
-    let own = kept_of(&all.spool, |r| r.stream == Stream::Stdout && r.pid == pid);
-    assert_eq!(own, b"from beside\n");
+    until("what it said", || {
+        let own = kept_of(&all.spool, |r| r.stream == Stream::Stdout && r.pid == pid);
+        (own == b"from beside\n").then_some(())
+    });
     // It is not the container's.
     assert_eq!(kept(&all.spool, Stream::Stdout).0, b"ready\n");
     assert_eq!(all.rig.call(&["logs", &all.name]).ok(), "ready\n");
@@ -81,7 +83,10 @@ fn it_is_kept_under_its_own_id_and_shown() {
         ran.err.contains("mode 10222") && !ran.err.contains("OPEN"),
         "{ran:?}"
     );
-    assert_eq!(all.kept(Stream::Stderr), ran.err.as_bytes());
+    // Capture has it in hand before its caller does; in the spool it is a moment later.
+    until("what it said", || {
+        (all.kept(Stream::Stderr) == ran.err.as_bytes()).then_some(())
+    });
     all.rig.call(&["logs", "verify", &all.name]).ok();
     all.end();
 }
