@@ -91,3 +91,40 @@ fn descriptors_are_handed_on_under_compat_and_no_other() {
         .refused(1, &["--preserve-fds 90: descriptor 8 is not open"]);
     through(&rig, &["--preserve-fds", "4294967295"], false).refused(1, &["--preserve-fds"]);
 }
+
+#[test]
+fn a_caller_without_streams_gets_none_of_the_launchers_files_as_one() {
+    need!(Root);
+    let rig = Rig::new();
+    let name = unique("closed");
+    let run = rig.run_command(&name, &[], &["wait"]);
+    let mut command = std::process::Command::new("/bin/sh");
+    command.args(["-c", "exec \"$@\" 0<&- 1>&- 2>&-", "sh"]);
+    command.arg(run.get_program()).args(run.get_args());
+    let mut launcher = command.spawn().unwrap();
+    let begun = std::time::Instant::now();
+    while rig.call(&["state", &name]).code != 0 {
+        assert!(begun.elapsed().as_secs() < 60, "it never began");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let own = format!("/proc/{}", launcher.id());
+    for fd in 0..3 {
+        let to = std::fs::read_link(format!("{own}/fd/{fd}")).unwrap();
+        assert_eq!(text(&to), "/dev/null", "{fd}");
+    }
+    let status = std::fs::read_to_string(format!("{own}/status")).unwrap();
+    let ignored = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
+    let ignored = u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap();
+    assert_ne!(
+        ignored & 1 << (libc::SIGPIPE - 1),
+        0,
+        "a closed pipe ends it"
+    );
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(launcher.id() as i32),
+        nix::sys::signal::Signal::SIGTERM,
+    )
+    .unwrap();
+    launcher.wait().unwrap();
+    rig.assert_clean(&name);
+}
