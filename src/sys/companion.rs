@@ -102,7 +102,7 @@ extern "C" fn attend(shared: *mut c_void) -> c_int {
             events: 0, // the end alone is looked for, not what was written
             revents: 0,
         };
-        while end.revents & libc::POLLHUP == 0 {
+        while end.revents == 0 {
             libc::poll(&mut end, 1, -1);
         }
         if shared.dismissed.load(Ordering::Acquire) {
