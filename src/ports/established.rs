@@ -174,7 +174,7 @@ fn messages(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
 
 fn error(body: &[u8]) -> Errno {
     let code = body.get(..4).and_then(|b| b.try_into().ok());
-    Errno::from_raw(code.map_or(libc::EPROTO, |b| -i32::from_ne_bytes(b)))
+    Errno::from_raw(code.map_or(libc::EPROTO, |b| i32::from_ne_bytes(b).wrapping_neg()))
 }
 
 /// The local address of an inet_diag_msg.

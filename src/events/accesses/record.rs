@@ -113,4 +113,28 @@ mod tests {
             assert_eq!((Access::parse(text), creator(text)), (None, None));
         }
     }
+
+    /// As the kernel's audit_log_untrustedstring() has it.
+    fn untrusted(path: &[u8]) -> String {
+        match path.iter().all(|b| (0x21..=0x7e).contains(b) && *b != b'"') {
+            true => format!("\"{}\"", String::from_utf8_lossy(path)),
+            false => path.iter().map(|b| format!("{b:02X}")).collect(),
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_record_is_a_panic(start: bool, bytes: Vec<u8>) {
+            let start: &[u8] = if start { b"audit(1.7:2): domain=19 blockers=a path=" } else { b"" };
+            let text = [start, &bytes].concat();
+            let _ = (Access::parse(&text), creator(&text));
+        }
+
+        #[test]
+        fn a_path_is_whole_and_changes_nothing_else(path: Vec<u8>) {
+            proptest::prop_assume!(!path.is_empty());
+            let shown = object(&format!("path={} dev=\"vda\" ino=6", untrusted(&path)));
+            proptest::prop_assert_eq!(shown, crate::logs::show::escaped(&path));
+        }
+    }
 }
