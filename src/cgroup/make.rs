@@ -1,4 +1,4 @@
-//! From the plan to the kernel: directories, controllers, writes, device filter, in this order.
+//! From the plan to the kernel: directories, controllers, what a process needs as it enters, the other writes.
 //!
 //! Whatever was made is noted in the [`Cgroup`] at once, so that a failure can be undone.
 

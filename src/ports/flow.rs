@@ -1,8 +1,8 @@
 //! One forwarded connection: two sockets and two ways between them.
 //!
-//! What is sent arrives in order, an end of sending is handed on as one (half-close), a reset as a reset after
-//! what was said before it, and who does not read makes the other side wait. Short messages go through one buffer that all connections share; a stream
-//! goes through a pipe (splice), so its bytes never come to this process. Called by `tcp`.
+//! What is sent arrives in order, an end of sending is handed on as one (half-close), a reset as a reset behind what was
+//! said before it, and who does not read makes the other side wait. Short messages go through one buffer that all
+//! connections share; a stream goes through a pipe (splice), so its bytes never come to this process. Called by `tcp`.
 
 use crate::sys::net;
 use nix::errno::Errno;

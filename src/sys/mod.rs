@@ -1,4 +1,4 @@
-//! The only unsafe code: one system call a function (but for `companion`), a safe signature, a SAFETY line that says why.
+//! The only unsafe code: one system call a function (but for `companion` and `start`), a safe signature, a SAFETY line that says why.
 //!
 //! Decides nothing, allocates nothing, retries nothing but EINTR where said. Called by `sandbox`, `verify`,
 //! `cgroup`, `container`, `events` and `host`; everything that nix offers safely is called there directly.

@@ -205,8 +205,11 @@ impl Sink for Relp {
             false => LOOK_AT_MOST.min(self.look * 2),
         };
         self.wire.rouse(SHORTEST * self.open.len() / 2)?;
+        if self.open.is_empty() {
+            return Ok(());
+        }
         self.wire.hurry();
-        if !self.open.is_empty() && self.since.elapsed() > 3 * WRITE {
+        if self.since.elapsed() > 3 * WRITE {
             let text = "the collector acknowledges nothing any more";
             return Err(Trouble::new(Cause::Away, text));
         }

@@ -31,6 +31,16 @@ const WIDE: Settings = Settings {
     sync: Sync::Never,
 };
 
+/// A spool of a mebibyte.
+fn small(path: &Path, when_full: WhenFull) -> Writer {
+    let settings = Settings {
+        quota: 1 << 20,
+        when_full,
+        ..WIDE
+    };
+    Writer::open(folder(path), &origin("1"), settings, 1).unwrap()
+}
+
 fn put(writer: &mut Writer, stream: Stream, bytes: &[u8]) -> Stored {
     let mut whole = vec![0; HEADER];
     whole.extend_from_slice(bytes);
@@ -186,12 +196,7 @@ fn a_damaged_head_is_set_aside() {
 fn each_policy_of_a_full_spool_counts_what_it_drops() {
     for when_full in [WhenFull::Block, WhenFull::DropNew, WhenFull::DropOld] {
         let dir = tempfile::tempdir().unwrap();
-        let settings = Settings {
-            quota: 1 << 20,
-            when_full,
-            sync: Sync::Never,
-        };
-        let mut writer = Writer::open(folder(dir.path()), &origin("1"), settings, 1).unwrap();
+        let mut writer = small(dir.path(), when_full);
         let line = [b"x".repeat(999), b"\n".to_vec()].concat();
         let mut produced = 0u64;
         let mut full = 0;
@@ -243,12 +248,7 @@ fn each_policy_of_a_full_spool_counts_what_it_drops() {
 fn events_beyond_the_reserve_are_counted_and_told_once_there_is_room() {
     for when_full in [WhenFull::Block, WhenFull::DropNew, WhenFull::DropOld] {
         let dir = tempfile::tempdir().unwrap();
-        let settings = Settings {
-            quota: 1 << 20,
-            when_full,
-            sync: Sync::Never,
-        };
-        let mut writer = Writer::open(folder(dir.path()), &origin("1"), settings, 1).unwrap();
+        let mut writer = small(dir.path(), when_full);
         let (line, event) = ([b'x'; 999], [b'{'; 500]);
         let (mut lines, mut lost, mut events) = (0, 0u64, 0);
         for _ in 0..1200 {

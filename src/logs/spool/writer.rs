@@ -220,17 +220,16 @@ impl Writer {
         let whose = whose.into();
         let stored = self.try_append(whose, time_ns, whole);
         let stored = stored.inspect_err(|error| self.error = Some(error.to_string()));
-        let bytes = &whole[HEADER..];
         match (whose.stream, self.settings.when_full, stored) {
             (_, _, Ok(Stored::Kept)) => Ok(Stored::Kept),
             // Nobody waits for an event's room: an event that finds none is counted.
             (Stream::Event, _, stored) => {
-                self.lose(Why::Events, bytes.len() as u64, 1, time_ns);
+                self.lose(Why::Events, (whole.len() - HEADER) as u64, 1, time_ns);
                 stored.map(|_| Stored::Dropped)
             }
             (_, WhenFull::Block, stored) => stored,
             (_, WhenFull::DropNew | WhenFull::DropOld, _) => {
-                self.lose(Why::DropNew, bytes.len() as u64, count(bytes), time_ns);
+                self.give_up(time_ns, whole);
                 Ok(Stored::Dropped)
             }
         }
@@ -260,7 +259,7 @@ impl Writer {
         }
     }
 
-    /// Counts a frame for which nobody can wait any longer.
+    /// Counts a frame of output for which nobody waits.
     pub fn give_up(&mut self, time_ns: u64, whole: &[u8]) {
         let bytes = &whole[HEADER..];
         self.lose(Why::DropNew, bytes.len() as u64, count(bytes), time_ns);
