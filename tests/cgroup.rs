@@ -63,6 +63,16 @@ fn plan(host: &Host, what: &str, grant: &Limits) -> LimitPlan {
     plan_limits(grant, &[], &CgroupPlace::default(), &name(what), host, &[]).unwrap()
 }
 
+/// On one processor, where this host has the controller.
+fn with_cpuset(host: &Host) -> Limits {
+    let mut grant = limits();
+    grant.cpuset_cpus = Some("0".into());
+    if plan(host, "x", &grant).check(&[]).is_err() {
+        grant.cpuset_cpus = None;
+    }
+    grant
+}
+
 fn paths(plan: &LimitPlan) -> Vec<PathBuf> {
     plan.dirs
         .iter()
@@ -155,12 +165,7 @@ fn open_files() -> usize {
 fn written_entered_read_back_killed_removed() {
     let host = need!(Root);
     let _turn = ONE_AT_A_TIME.lock();
-    let mut grant = limits();
-    grant.cpuset_cpus = Some("0".into());
-    let has_cpuset = plan(&host, "x", &grant).check(&[]).is_ok();
-    if !has_cpuset {
-        grant.cpuset_cpus = None;
-    }
+    let mut grant = with_cpuset(&host);
     let disk = std::fs::metadata("/").unwrap().dev();
     let disk = disk_behind((
         nix::sys::stat::major(disk) as u32,
@@ -194,6 +199,28 @@ fn written_entered_read_back_killed_removed() {
     held.0.remove().unwrap();
     held.0.remove().unwrap();
     assert!(paths(&held.1).iter().all(|p| !p.exists()));
+}
+
+/// The child opens its terminal, and asks for nodes, while the rest is written.
+#[test]
+fn devices_and_nodes_are_whole_before_a_process_enters() {
+    let host = need!(Root);
+    let _turn = ONE_AT_A_TIME.lock();
+    let grant = with_cpuset(&host);
+    let plan = plan(&host, "early", &grant);
+    let mut cgroup = Cgroup::create(&plan).unwrap();
+    cgroup.take_in(Pid::this()).unwrap();
+    let missing = cgroup.read_back(&plan).unwrap();
+    cgroup.limit().unwrap();
+    let at_last = cgroup.read_back(&plan).unwrap();
+    cgroup.remove().unwrap();
+    assert_eq!(at_last, []);
+    let names = |file: &str| missing.iter().any(|d| d.file.contains(file));
+    assert!(names("pids.max"), "{missing:?}");
+    // A v2 filter is one program: it is there or not.
+    let whole = matches!(plan.filter, DeviceFilter::V1 { .. });
+    assert!(!names("cpuset."), "{missing:?}");
+    assert!(!(whole && names("devices.list")), "{missing:?}");
 }
 
 #[test]
