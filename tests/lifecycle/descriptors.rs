@@ -104,15 +104,26 @@ fn a_caller_without_streams_gets_none_of_the_launchers_files_as_one() {
     let mut launcher = command.spawn().unwrap();
     let begun = std::time::Instant::now();
     while rig.call(&["state", &name]).code != 0 {
-        assert!(begun.elapsed().as_secs() < 60, "it never began");
+        if begun.elapsed().as_secs() > 60 {
+            launcher.kill().unwrap();
+            panic!("it never began");
+        }
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let own = format!("/proc/{}", launcher.id());
-    for fd in 0..3 {
-        let to = std::fs::read_link(format!("{own}/fd/{fd}")).unwrap();
-        assert_eq!(text(&to), "/dev/null", "{fd}");
-    }
+    let link = |fd| std::fs::read_link(format!("{own}/fd/{fd}")).unwrap();
+    let streams = [0, 1, 2].map(link);
     let status = std::fs::read_to_string(format!("{own}/status")).unwrap();
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(launcher.id() as i32),
+        nix::sys::signal::Signal::SIGTERM,
+    )
+    .unwrap();
+    launcher.wait().unwrap();
+    assert!(
+        streams.iter().all(|s| text(s) == "/dev/null"),
+        "{streams:?}"
+    );
     let ignored = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
     let ignored = u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap();
     assert_ne!(
@@ -120,11 +131,5 @@ fn a_caller_without_streams_gets_none_of_the_launchers_files_as_one() {
         0,
         "a closed pipe ends it"
     );
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(launcher.id() as i32),
-        nix::sys::signal::Signal::SIGTERM,
-    )
-    .unwrap();
-    launcher.wait().unwrap();
     rig.assert_clean(&name);
 }

@@ -112,6 +112,13 @@ pub fn kept_of(path: &Path, wanted: impl Fn(&Record<'_>) -> bool) -> Vec<u8> {
     out
 }
 
+/// What capture says about itself.
+pub fn status(rig: &Rig, name: &str) -> serde_json::Value {
+    let status = rig.call(&["logs", "status", "--json", name]);
+    let status: serde_json::Value = serde_json::from_str(status.ok()).unwrap();
+    status["capture"].clone()
+}
+
 /// Events that were stored, parsed.
 pub fn events(path: &Path) -> Vec<serde_json::Value> {
     let (bytes, _) = kept(path, Stream::Event);

@@ -1,8 +1,8 @@
 //! A disk that fails or stands still: the service is held or goes on as policy says, and nothing is lost uncounted.
 
-use crate::beside::{child_named, kept, kill, logged, until};
+use crate::beside::{child_named, kept, kill, logged, status, until};
 use crate::faults::assert_whole;
-use crate::full::{assert_in_order, status, told};
+use crate::full::{assert_in_order, told};
 use crate::need;
 use crate::support::{Alive, Rig, finish, text, unique};
 use cofferdam::logs::Stream;
@@ -78,6 +78,25 @@ fn hear(rig: &Rig, name: &str, mut alive: Alive, count: usize) -> (Alive, Vec<St
     })
 }
 
+/// As /proc has it: S sleeps, D does so over a disk.
+fn state(pid: i32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit(')').next().unwrap().trim().chars().next()
+}
+
+/// Until the service sleeps over a write.
+fn until_it_waits(service: i32) {
+    let writes = || {
+        let call = fs::read_to_string(format!("/proc/{service}/syscall")).unwrap();
+        call.starts_with(&format!("{} 0x", libc::SYS_write))
+    };
+    until("the service to wait", || {
+        let one = writes();
+        std::thread::sleep(Duration::from_millis(50));
+        (one && writes() && state(service) == Some('S')).then_some(())
+    });
+}
+
 /// What a kernel does over a disk that fails (errors=remount-ro): what is open for writing can't be written any more.
 fn becomes_read_only(when_full: &str) {
     let rig = Rig::new();
@@ -96,15 +115,7 @@ fn becomes_read_only(when_full: &str) {
     disk.does("mount", &["-o", "remount,abort", text(&disk.0)]);
     assert!(fs::write(path.join("probe"), "x").is_err());
     if when_full == "block" {
-        let writes = || {
-            let call = fs::read_to_string(format!("/proc/{service}/syscall")).unwrap();
-            call.starts_with(&format!("{} 0x", libc::SYS_write))
-        };
-        until("the service to wait", || {
-            let one = writes();
-            std::thread::sleep(Duration::from_millis(50));
-            (one && writes()).then_some(())
-        });
+        until_it_waits(service);
     } else {
         // More than all pipes on the way hold: the copy goes on, too.
         alive = hear(&rig, &name, alive, 60_000).0;
@@ -230,23 +241,10 @@ fn a_disk_that_stands_still_holds_the_service_and_loses_nothing() {
     let capture = child_named(child_named(run, "cofferdam-mon", 0), "cofferdam-captu", 0);
     disk.freeze();
     // It sleeps in the kernel, over a write; what it hasn't read fills the pipe, and then the service sleeps, too.
-    let state = |pid: i32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        stat.rsplit(')').next().unwrap().trim().chars().next()
-    };
     until("capture to stand still", || {
         (state(capture) == Some('D')).then_some(())
     });
-    let service = rig.pid(&name);
-    let writes = |pid: i32| {
-        let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap();
-        call.starts_with(&format!("{} 0x", libc::SYS_write))
-    };
-    until("the service to wait", || {
-        let one = writes(service);
-        std::thread::sleep(Duration::from_millis(50));
-        (one && writes(service) && state(service) == Some('S')).then_some(())
-    });
+    until_it_waits(rig.pid(&name));
     disk.thaw();
     kill(run, libc::SIGTERM);
     assert_eq!(alive.end(), 0);

@@ -1,6 +1,6 @@
 //! Whoever is killed, however full the disk is: nothing is lost, or what is lost is counted.
 
-use crate::beside::{child_named, events, kept, kill, logged, rig, until};
+use crate::beside::{child_named, events, kept, kill, logged, rig, status, until};
 use crate::need;
 use crate::support::{Alive, Rig, finish, text, unique};
 use cofferdam::logs::Stream;
@@ -161,13 +161,12 @@ fn a_full_disk_drops_new_lines_and_counts_them() {
     finish(rig.run_command(&name, &[], &["lines", &LINES.to_string(), "100"])).ok();
     let path = rig.path("disk/spool").join(&name);
     // `run` returns when all output is where it belongs; the last words about it come behind.
-    let status: serde_json::Value = until("the end of the spool", || {
-        let status = rig.call(&["logs", "status", "--json", &name]);
-        let status: serde_json::Value = serde_json::from_str(status.ok()).unwrap();
-        status["capture"]["ended_ns"].is_u64().then_some(status)
+    let status = until("the end of the spool", || {
+        let now = status(&rig, &name);
+        now["ended_ns"].is_u64().then_some(now)
     });
     let there = kept(&path, Stream::Stdout).0.len() as u64;
-    let lost = status["capture"]["room"]["lost_bytes"].as_u64().unwrap();
+    let lost = status["room"]["lost_bytes"].as_u64().unwrap();
     assert!(lost > 0);
     assert_eq!(there + lost, LINES * 100);
     let told: u64 = kept(&path, Stream::Event)
@@ -265,16 +264,11 @@ fn a_reader_that_takes_nothing_holds_nobody_up() {
     command.stdout(into);
     let mut child = command.spawn().unwrap();
     drop(command);
-    let status = child.wait().unwrap();
-    assert!(status.success());
+    assert!(child.wait().unwrap().success());
     drop(from);
     let there = numbers(&kept(&rig.path("spool").join(&name), Stream::Stdout).0);
     assert_eq!(there, (0..60000).collect::<Vec<_>>());
-    let status = rig.call(&["logs", "status", "--json", &name]);
-    let status: serde_json::Value = serde_json::from_str(status.ok()).unwrap();
-    assert!(
-        status["capture"]["copy_lost"].as_u64().unwrap() > 0,
-        "{status}"
-    );
+    let status = status(&rig, &name);
+    assert!(status["copy_lost"].as_u64().unwrap() > 0, "{status}");
     rig.assert_clean(&name);
 }

@@ -1,6 +1,6 @@
 //! A spool that stays full: what finds no room, not even in the reserve, is counted, and what was kept stays.
 
-use crate::beside::{kept, kill, rig, until};
+use crate::beside::{kept, kill, rig, status, until};
 use crate::need;
 use crate::support::{Alive, Rig, unique};
 use cofferdam::logs::Stream;
@@ -8,13 +8,6 @@ use serde_json::Value;
 
 /// A line of `flood`.
 const LINE: u64 = 66;
-
-/// What capture says about itself.
-pub fn status(rig: &Rig, name: &str) -> Value {
-    let status = rig.call(&["logs", "status", "--json", name]);
-    let status: Value = serde_json::from_str(status.ok()).unwrap();
-    status["capture"].clone()
-}
 
 /// (records, bytes) that gap records tell for this reason.
 pub fn told(gaps: &[String], why: &str) -> (u64, u64) {

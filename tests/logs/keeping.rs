@@ -1,6 +1,6 @@
 //! Kept, copied, shown, checked; and not to be read by who wrote it.
 
-use crate::beside::{events, kept, kill, logged, rig};
+use crate::beside::{events, kept, kill, logged, rig, status, until};
 use crate::need;
 use crate::support::{Alive, Rig, finish, text, unique, wait_fd};
 use cofferdam::logs::Stream;
@@ -63,9 +63,7 @@ fn what_a_program_says_is_kept_copied_and_shown() {
             .ok()
             .contains("all of it is as it was written")
     );
-    let status = rig.call(&["logs", "status", "--json", &name]);
-    let status: Value = serde_json::from_str(status.ok()).unwrap();
-    assert_eq!(status["capture"]["bytes"], 8);
+    assert_eq!(status(&rig, &name)["bytes"], 8);
     rig.assert_clean(&name);
     // The next launch of the name goes behind it.
     finish(rig.run_command(&name, &[], &["echo", "three"])).ok();
@@ -74,6 +72,31 @@ fn what_a_program_says_is_kept_copied_and_shown() {
     assert_eq!(rig.call(&["logs", "--stream", "stderr", &name]).ok(), "");
     rig.call(&["logs", "nobody"])
         .refused(125, &["there is no log of nobody"]);
+}
+
+#[test]
+fn a_caller_that_reads_late_has_all_of_it_before_it_is_told_of_the_end() {
+    need!(Root);
+    let rig = rig("");
+    let name = unique("log");
+    let mut command = rig.run_command(&name, &[], &["lines", "4000", "100"]);
+    // More than its own pipe holds, less than the copy may be behind.
+    let mut child = command
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let path = rig.path("spool").join(&name);
+    until("all of its output", || {
+        let said = path.exists().then(|| kept(&path, Stream::Stdout).0.len());
+        (said == Some(400_000)).then_some(())
+    });
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(
+        child.try_wait().unwrap().is_none(),
+        "its output was not taken"
+    );
+    let ran = child.wait_with_output().unwrap();
+    assert_eq!((ran.status.code(), ran.stdout.len()), (Some(0), 400_000));
 }
 
 #[test]
