@@ -1,6 +1,9 @@
 //! The command: parse, call, print once, exit.
 #![no_main]
 
+#[global_allocator]
+static MEMORY: cofferdam::sys::arena::Memory = cofferdam::sys::arena::Memory;
+
 cofferdam::entry!(begin);
 
 fn begin(argv: Vec<std::ffi::OsString>) -> i32 {

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use serde::Serialize;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -124,6 +125,8 @@ pub enum Source {
 /// A root that paths are looked up in, bind mounts of the grant included.
 pub struct View<'a> {
     root: Option<OwnedFd>,
+    /// The root's path, once somebody has asked for it.
+    root_path: OnceCell<String>,
     grant: &'a Grant,
 }
 
@@ -135,6 +138,7 @@ pub fn program_in(root: OwnedFd, grant: &Grant) -> Result<Program, ProgramError>
     grant.root.source = RootSource::Dir(HostPath::trusted("/"));
     let view = View {
         root: Some(root),
+        root_path: OnceCell::new(),
         grant: &grant,
     };
     program::find(&grant, &view, &[])
@@ -180,7 +184,23 @@ impl<'a> View<'a> {
             None => None,
             Some(path) => Some(open_host(&path).map_err(|errno| (path, errno))?),
         };
-        Ok(Self { root, grant })
+        Ok(Self {
+            root,
+            root_path: OnceCell::new(),
+            grant,
+        })
+    }
+
+    fn root(&self) -> Result<(&OwnedFd, &str), Errno> {
+        let root = self.root.as_ref().ok_or(Errno::ENOENT)?;
+        let path = match self.root_path.get() {
+            Some(path) => path,
+            None => {
+                let path = path_of(root)?;
+                self.root_path.get_or_init(|| path)
+            }
+        };
+        Ok((root, path))
     }
 
     /// Opens `path` (O_PATH) as the container will see it, through the last bind mount above it.
@@ -191,15 +211,14 @@ impl<'a> View<'a> {
             .iter()
             .rev()
             .find(|m| path.is_at_or_below(&m.target) && m.target != GuestPath::root());
-        let (base, rest, prefix) = match above {
-            None => {
-                let root = self.root.as_ref().ok_or(Errno::ENOENT)?;
-                (
-                    root.try_clone().map_err(|_| Errno::EMFILE)?,
-                    path.clone(),
-                    GuestPath::root(),
-                )
-            }
+        let within = |(base, of): (&OwnedFd, &str), rest: &GuestPath| {
+            let text = CString::new(rest.relative()).map_err(|_| Errno::EINVAL)?;
+            let fd = open_in_root(base.as_fd(), &text, libc::O_PATH, 0, Resolve::InRoot)?;
+            let at = below(of, &path_of(&fd)?)?;
+            Ok((fd, at))
+        };
+        match above {
+            None => within(self.root()?, path),
             Some(mount) => match &mount.source {
                 MountSource::Bind { path: source, .. } => {
                     let rest = &path.as_str()[mount.target.as_str().len()..];
@@ -209,28 +228,24 @@ impl<'a> View<'a> {
                     if rest == GuestPath::root() {
                         return Ok((base, path.clone()));
                     }
-                    (base, rest, mount.target.clone())
+                    let (fd, at) = within((&base, &path_of(&base)?), &rest)?;
+                    Ok((fd, mount.target.join(at.as_str().trim_start_matches('/'))))
                 }
-                _ if *path == mount.target => return Err(Errno::EISDIR),
-                _ => return Err(Errno::ENOENT),
+                _ if *path == mount.target => Err(Errno::EISDIR),
+                _ => Err(Errno::ENOENT),
             },
-        };
-        let text = CString::new(rest.relative()).map_err(|_| Errno::EINVAL)?;
-        let fd = open_in_root(base.as_fd(), &text, libc::O_PATH, 0, Resolve::InRoot)?;
-        let at = resolved(&base, &fd)?;
-        Ok((fd, prefix.join(at.as_str().trim_start_matches('/'))))
+        }
     }
 }
 
-/// The path of `fd` below `base`, as the kernel knows both.
-fn resolved(base: &OwnedFd, fd: &OwnedFd) -> Result<GuestPath, Errno> {
-    let read =
-        |fd: &OwnedFd| nix::fcntl::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()).as_str());
-    let (base, full) = (read(base)?, read(fd)?);
-    let (base, full) = (
-        base.to_str().ok_or(Errno::EILSEQ)?,
-        full.to_str().ok_or(Errno::EILSEQ)?,
-    );
+/// The path of an open file, as the kernel knows it.
+fn path_of(fd: &OwnedFd) -> Result<String, Errno> {
+    let path = nix::fcntl::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()).as_str())?;
+    path.into_string().map_err(|_| Errno::EILSEQ)
+}
+
+/// What of the path `full` lies below the path `base`.
+fn below(base: &str, full: &str) -> Result<GuestPath, Errno> {
     let rest = if base == "/" {
         Some(full)
     } else {
@@ -342,8 +357,10 @@ impl View<'_> {
         let Ok(text) = CString::new(path.relative()) else {
             return Target::Blocked("a NUL byte in the path".into());
         };
-        let opened = open_in_root(root.as_fd(), &text, libc::O_PATH, 0, Resolve::InRoot)
-            .and_then(|fd| Ok((resolved(root, &fd)?, node(&fd)?.kind)));
+        let opened = self.root().and_then(|(root, base)| {
+            let fd = open_in_root(root.as_fd(), &text, libc::O_PATH, 0, Resolve::InRoot)?;
+            Ok((below(base, &path_of(&fd)?)?, node(&fd)?.kind))
+        });
         match opened {
             Ok((at, kind)) => Target::Present { at, kind },
             Err(Errno::ENOENT) => match link::would_be(root, path) {

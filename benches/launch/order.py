@@ -20,8 +20,9 @@ import tempfile
 
 HERE = pathlib.Path(__file__).parent
 OLD = (HERE / "../../src/functions.order").read_text().splitlines()
-# Of the C library's functions for one sort of processor, those of the others that were met before.
-LIBC = [line for line in OLD if ":" in line or re.match(r"__[a-z]+_(sse|avx|evex)", line)]
+# What has a copy for each sort of processor: those of the others were met before. And what is in no archive that is
+# looked at here.
+KEPT = [line for line in OLD if re.search(r"^__[a-z]+_(sse|avx|evex)|:.*-(sse|avx|evex)|^lib(m-|aws)", line)]
 AFTER = ["_R*9cofferdam7sandbox5child*", "_R*9cofferdam7sandbox8lockdown*", "_R*9cofferdam3sys7process*"]
 # Bytes of other instances that a pattern may bring with it.
 MOST = 2048
@@ -38,6 +39,16 @@ def functions(binary):
     lines = subprocess.check_output(["nm", "-S", "-n", binary], text=True).splitlines()
     fields = [line.split() for line in lines]
     return [(int(f[0], 16), int(f[1], 16), f[3]) for f in fields if len(f) == 4 and f[2] in "tT"]
+
+
+def objects(hit):
+    """The parts of the C library that have these functions: its functions are in no sections of their own."""
+    archive = subprocess.check_output(["cc", "-print-file-name=libc.a"], text=True).strip()
+    listed = subprocess.run(["nm", "-A", "--defined-only", archive], capture_output=True, text=True, check=True)
+    for line in listed.stdout.splitlines():
+        place, kind, name = line.rsplit(" ", 2)
+        if name in hit and kind in "TWi":
+            yield "libc.a:" + place.split(":")[1]
 
 
 def traces(binary, work):
@@ -93,7 +104,8 @@ def main():
         return run_of[known] if rest > MOST else [known]
 
     known = dict.fromkeys(pattern(name) for name in hit)
-    print("\n".join(dict.fromkeys(AFTER + [line for one in known for line in lines(one)] + LIBC)))
+    ours = [line for one in known for line in lines(one)]
+    print("\n".join(dict.fromkeys(AFTER + ours + [*objects(hit)] + KEPT)))
 
 
 main()

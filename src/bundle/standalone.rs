@@ -4,41 +4,44 @@ use super::{Bundle, BundleError, Caller, Extras, RootSource};
 use crate::paths::{GuestPath, HostPath};
 use crate::request::{RunRequest, Source, Volume};
 use oci_spec::runtime::{Mount, Spec};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-/// A config.json that asks for nothing beyond the default ceiling; `spec` prints it.
-pub fn hardened_spec() -> Value {
-    json!({
-        "ociVersion": "1.3.0",
-        "root": { "path": "rootfs", "readonly": true },
-        "process": {
-            "terminal": false,
-            "user": { "uid": 65532, "gid": 65532 },
-            "args": ["/app"],
-            "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-            "cwd": "/",
-            "capabilities": {
-                "bounding": [], "effective": [], "inheritable": [], "permitted": [], "ambient": []
-            },
-            "rlimits": [
-                { "type": "RLIMIT_CORE", "soft": 1, "hard": 1 },
-                { "type": "RLIMIT_NOFILE", "soft": 1024, "hard": 1024 }
-            ],
-            "noNewPrivileges": true
+/// A config.json that asks for nothing beyond the default ceiling.
+const HARDENED: &str = r#"{
+    "ociVersion": "1.3.0",
+    "root": { "path": "rootfs", "readonly": true },
+    "process": {
+        "terminal": false,
+        "user": { "uid": 65532, "gid": 65532 },
+        "args": ["/app"],
+        "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+        "cwd": "/",
+        "capabilities": {
+            "bounding": [], "effective": [], "inheritable": [], "permitted": [], "ambient": []
         },
-        "mounts": [
-            {
-                "destination": "/proc", "type": "proc", "source": "proc",
-                "options": ["nosuid", "noexec", "nodev"]
-            }
+        "rlimits": [
+            { "type": "RLIMIT_CORE", "soft": 1, "hard": 1 },
+            { "type": "RLIMIT_NOFILE", "soft": 1024, "hard": 1024 }
         ],
-        "linux": {
-            "namespaces": [
-                { "type": "pid" }, { "type": "network" }, { "type": "ipc" },
-                { "type": "uts" }, { "type": "mount" }, { "type": "cgroup" }
-            ]
+        "noNewPrivileges": true
+    },
+    "mounts": [
+        {
+            "destination": "/proc", "type": "proc", "source": "proc",
+            "options": ["nosuid", "noexec", "nodev"]
         }
-    })
+    ],
+    "linux": {
+        "namespaces": [
+            { "type": "pid" }, { "type": "network" }, { "type": "ipc" },
+            { "type": "uts" }, { "type": "mount" }, { "type": "cgroup" }
+        ]
+    }
+}"#;
+
+/// The same as data; `spec` prints it.
+pub fn hardened_spec() -> Value {
+    serde_json::from_str(HARDENED).unwrap_or_default()
 }
 
 impl Bundle {
@@ -120,20 +123,19 @@ fn root_of(source: &Source) -> RootSource {
 }
 
 fn template_spec(request: &RunRequest, source: &Source) -> Result<Spec, BundleError> {
-    let mut value = hardened_spec();
-    if let Source::Embedded = source {
-        let path = crate::sample::path();
-        let mut args = vec![path.to_string()];
-        args.extend(request.args.iter().cloned());
-        value["process"]["args"] = json!(args);
-    }
-    value["hostname"] = json!(request.name);
-    let text = value.to_string();
-    super::load::parse(text.as_bytes()).map_err(|(pointer, what)| BundleError::Shape {
+    let parsed = super::load::parse(HARDENED.as_bytes());
+    let mut spec = parsed.map_err(|(pointer, what)| BundleError::Shape {
         path: "the built-in spec".into(),
         pointer,
         what,
-    })
+    })?;
+    if let (Source::Embedded, Some(process)) = (source, spec.process_mut()) {
+        let mut args = vec![crate::sample::path().to_string()];
+        args.extend(request.args.iter().cloned());
+        process.set_args(Some(args));
+    }
+    spec.set_hostname(Some(request.name.clone()));
+    Ok(spec)
 }
 
 /// The flags, on top of whatever spec there is.

@@ -12,9 +12,10 @@ pub(super) fn apply(cgroup: &Cgroup, plan: &LimitPlan) -> Result<(), CgroupError
         DeviceFilter::None => Ok(()),
         DeviceFilter::V1 { dir, lines, .. } => {
             let dir = cgroup.planned(plan, *dir)?;
-            lines
-                .iter()
-                .try_for_each(|(file, line)| dir.set(file, line))
+            let mut runs = lines.chunk_by(|(file, _), (next, _)| file == next);
+            runs.try_for_each(|run| {
+                dir.set_each(&run[0].0, run.iter().map(|(_, line)| line.as_str()))
+            })
         }
         DeviceFilter::V2 { dir, program } => {
             let dir = cgroup.planned(plan, *dir)?;

@@ -81,6 +81,13 @@ impl Root {
     }
 }
 
+fn whole(fd: &OwnedFd, text: &str) -> nix::Result<()> {
+    match write(fd, text.as_bytes())? {
+        n if n == text.len() => Ok(()),
+        _ => Err(Errno::EIO),
+    }
+}
+
 impl OpenDir {
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
@@ -107,17 +114,27 @@ impl OpenDir {
 
     /// One write(2) of the whole text: the kernel takes a limit in one piece or not at all.
     pub(super) fn write(&self, file: &str, text: &str) -> nix::Result<()> {
-        let fd = self.writer(file)?;
-        match write(&fd, text.as_bytes())? {
-            n if n == text.len() => Ok(()),
-            _ => Err(Errno::EIO),
-        }
+        whole(&self.writer(file)?, text)
     }
 
     /// The same with a sentence.
     pub(super) fn set(&self, file: &str, text: &str) -> Result<(), CgroupError> {
         self.write(file, text)
             .map_err(|e| CgroupError::new(format!("wrote {text:?} into"), &self.path.join(file), e))
+    }
+
+    /// Text after text into one file.
+    pub(super) fn set_each<'t>(
+        &self,
+        file: &str,
+        texts: impl Iterator<Item = &'t str>,
+    ) -> Result<(), CgroupError> {
+        let said = |what: String, e| CgroupError::new(what, &self.path.join(file), e);
+        let fd = self.writer(file).map_err(|e| said("opened".into(), e))?;
+        for text in texts {
+            whole(&fd, text).map_err(|e| said(format!("wrote {text:?} into"), e))?;
+        }
+        Ok(())
     }
 
     /// The whole file, at most 1 MiB.

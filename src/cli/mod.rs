@@ -384,6 +384,7 @@ fn version() -> &'static str {
 
 /// Does what argv says; the exit code.
 pub fn main(argv: Vec<String>) -> u8 {
+    crate::sys::arena::open();
     // A fork copies what there is: at first that is next to nothing.
     let janitor = match said::verb(&argv) {
         Some("run" | "create") => Janitor::start().ok(),
@@ -438,39 +439,45 @@ fn usage(error: &clap::Error, argv: &[String]) -> u8 {
     }
 }
 
+/// A verb's code by itself: in one function with all others, that of a launch would lie scattered over their pages.
+#[inline(never)]
+fn apart<T>(verb: impl FnOnce() -> T) -> T {
+    verb()
+}
+
 fn dispatch(cli: Cli, sink: &Sink, janitor: Option<Janitor>) -> Result<u8, Failure> {
     let global = &cli.global;
     match cli.verb {
         Verb::Run(Later(args)) => launch::run(global, args, sink, janitor),
-        Verb::Plan(Later(args)) => launch::plan(global, args),
-        Verb::Create(Later(args)) => oci::create(global, args, sink, janitor),
-        Verb::Start(Later(args)) => oci::start(global, &args.id, sink),
-        Verb::State(Later(args)) => oci::state(global, &args.id),
-        Verb::Kill(Later(args)) => oci::kill(global, &args),
-        Verb::Delete(Later(args)) => oci::delete(global, &args, sink),
-        Verb::Pause(Later(args)) => oci::pause(global, &args.id),
-        Verb::Resume(Later(args)) => oci::resume(global, &args.id),
-        Verb::Ps(Later(args)) => ps::ps(global, &args),
-        Verb::Exec(Later(args)) => exec::exec(global, &args),
-        Verb::Events(Later(args)) => events::events(global, &args),
-        Verb::Explain(Later(args)) => explain::explain(global, &args),
-        Verb::Logs(Later(args)) => logs::logs(global, &args),
-        Verb::Logger { .. } => logger::logger(global),
-        Verb::Update(Later(args)) => update::update(global, &args),
-        Verb::Checkpoint(Later(_)) => checkpoint::refuse("checkpoint"),
-        Verb::Restore(Later(_)) => checkpoint::refuse("restore"),
-        Verb::List(Later(args)) => oci::list(global, &args),
-        Verb::Spec(Later(args)) => oci::spec(&args),
-        Verb::Features => oci::features(),
-        Verb::Audit(Later(args)) => audit::audit(global, args),
-        Verb::Check(verb) => check::check(global, verb),
-        Verb::Controls(Later(args)) => controls::controls(&args),
-        Verb::Oscal(verb) => controls::oscal(global, verb),
-        Verb::Policy(PolicyVerb::Check { json }) => policy::check(global, json),
-        Verb::Collectors(verb) => collectors::collectors(global, &verb),
-        Verb::Install(Later(args)) => install::install(args),
-        Verb::Uninstall(Later(args)) => install::uninstall(args),
-        Verb::Policy(PolicyVerb::Report(args)) => policy::report(global, &args),
-        Verb::Generate(Later(args)) => generate::generate(&args),
+        Verb::Plan(Later(args)) => apart(|| launch::plan(global, args)),
+        Verb::Create(Later(args)) => apart(|| oci::create(global, args, sink, janitor)),
+        Verb::Start(Later(args)) => apart(|| oci::start(global, &args.id, sink)),
+        Verb::State(Later(args)) => apart(|| oci::state(global, &args.id)),
+        Verb::Kill(Later(args)) => apart(|| oci::kill(global, &args)),
+        Verb::Delete(Later(args)) => apart(|| oci::delete(global, &args, sink)),
+        Verb::Pause(Later(args)) => apart(|| oci::pause(global, &args.id)),
+        Verb::Resume(Later(args)) => apart(|| oci::resume(global, &args.id)),
+        Verb::Ps(Later(args)) => apart(|| ps::ps(global, &args)),
+        Verb::Exec(Later(args)) => apart(|| exec::exec(global, &args)),
+        Verb::Events(Later(args)) => apart(|| events::events(global, &args)),
+        Verb::Explain(Later(args)) => apart(|| explain::explain(global, &args)),
+        Verb::Logs(Later(args)) => apart(|| logs::logs(global, &args)),
+        Verb::Logger { .. } => apart(|| logger::logger(global)),
+        Verb::Update(Later(args)) => apart(|| update::update(global, &args)),
+        Verb::Checkpoint(Later(_)) => apart(|| checkpoint::refuse("checkpoint")),
+        Verb::Restore(Later(_)) => apart(|| checkpoint::refuse("restore")),
+        Verb::List(Later(args)) => apart(|| oci::list(global, &args)),
+        Verb::Spec(Later(args)) => apart(|| oci::spec(&args)),
+        Verb::Features => apart(oci::features),
+        Verb::Audit(Later(args)) => apart(|| audit::audit(global, args)),
+        Verb::Check(verb) => apart(|| check::check(global, verb)),
+        Verb::Controls(Later(args)) => apart(|| controls::controls(&args)),
+        Verb::Oscal(verb) => apart(|| controls::oscal(global, verb)),
+        Verb::Policy(PolicyVerb::Check { json }) => apart(|| policy::check(global, json)),
+        Verb::Collectors(verb) => apart(|| collectors::collectors(global, &verb)),
+        Verb::Install(Later(args)) => apart(|| install::install(args)),
+        Verb::Uninstall(Later(args)) => apart(|| install::uninstall(args)),
+        Verb::Policy(PolicyVerb::Report(args)) => apart(|| policy::report(global, &args)),
+        Verb::Generate(Later(args)) => apart(|| generate::generate(&args)),
     }
 }

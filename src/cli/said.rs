@@ -4,44 +4,85 @@
 //! Decides nothing and prints nothing. Called by `main` of this module's parent.
 
 use super::{Cli, CreateArgs, DeleteArgs, Global, IdArgs, KillArgs, Later, RunArgs, Verb};
-use clap::{Args, Command, Error, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, Args, Command, Error, FromArgMatches, Parser, Subcommand};
 
 /// The verb, as far as can be told before anything is read.
 pub(super) fn verb(argv: &[String]) -> Option<&str> {
-    let mut words = argv.iter().skip(1).map(String::as_str);
-    words.find(|word| Verb::has_subcommand(word))
+    place(argv).map(|at| argv[at].as_str())
+}
+
+fn place(argv: &[String]) -> Option<usize> {
+    let found = argv.iter().skip(1).position(|w| Verb::has_subcommand(w));
+    found.map(|at| at + 1)
 }
 
 /// The command line. What can't be read with the verb alone (help, a mistake) is read again with all of them, which
 /// has the words to show; what can be, would be read the same way: a part of a grammar understands nothing else.
 pub(super) fn parse(argv: &[String]) -> Result<Cli, Error> {
-    let alone = verb(argv)
-        .and_then(alone)
-        .and_then(|command| command.try_get_matches_from(argv).ok())
-        .and_then(|matches| Cli::from_arg_matches(&matches).ok());
-    match alone {
+    let at = place(argv);
+    match at.and_then(|at| flat(argv, at).or_else(|| alone(argv, at))) {
         Some(cli) => Ok(cli),
         None => Cli::try_parse_from(argv),
     }
 }
 
-/// The command with one verb. The verbs of a container's life are not looked for among all: what their help says is
-/// not needed to read them.
-fn alone(verb: &str) -> Option<Command> {
-    let verb = match verb {
-        "run" => Later::<RunArgs>::augment_args(Command::new("run")),
-        "create" => Later::<CreateArgs>::augment_args(Command::new("create")),
-        "start" => Later::<IdArgs>::augment_args(Command::new("start")),
-        "state" => Later::<IdArgs>::augment_args(Command::new("state")),
-        "kill" => Later::<KillArgs>::augment_args(Command::new("kill")),
-        "delete" => Later::<DeleteArgs>::augment_args(Command::new("delete")),
-        _ => {
-            let mut verbs = Verb::augment_subcommands(Command::new("verbs"));
-            std::mem::take(verbs.find_subcommand_mut(verb)?)
+/// A verb of a container's life, with the options that stand around it: one command without verbs.
+fn flat(argv: &[String], at: usize) -> Option<Cli> {
+    match argv[at].as_str() {
+        "run" => flat_as::<RunArgs>(argv, at, Verb::Run),
+        "create" => flat_as::<CreateArgs>(argv, at, Verb::Create),
+        "start" => flat_as::<IdArgs>(argv, at, Verb::Start),
+        "state" => flat_as::<IdArgs>(argv, at, Verb::State),
+        "kill" => flat_as::<KillArgs>(argv, at, Verb::Kill),
+        "delete" => flat_as::<DeleteArgs>(argv, at, Verb::Delete),
+        _ => None,
+    }
+}
+
+fn flat_as<T: Args>(argv: &[String], at: usize, verb: fn(Later<T>) -> Verb) -> Option<Cli> {
+    // Options "for all verbs" would be copied to each.
+    let global = Global::augment_args(Command::new("cofferdam")).mut_args(|arg| arg.global(false));
+    if !are_global(&global, &argv[1..at]) {
+        return None;
+    }
+    let words = argv[..at].iter().chain(&argv[at + 1..]);
+    let mut matches = T::augment_args(global).try_get_matches_from(words).ok()?;
+    Some(Cli {
+        global: Global::from_arg_matches_mut(&mut matches).ok()?,
+        verb: verb(Later(T::from_arg_matches_mut(&mut matches).ok()?)),
+    })
+}
+
+/// Whether these are global options with their values, and nothing else: the verb's own may not stand in front of it.
+fn are_global(global: &Command, words: &[String]) -> bool {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let Some(word) = word.strip_prefix("--") else {
+            return false;
+        };
+        let (name, value) = word
+            .split_once('=')
+            .map_or((word, None), |(n, v)| (n, Some(v)));
+        let mut known = global.get_arguments();
+        let Some(option) = known.find(|arg| arg.get_long() == Some(name)) else {
+            return false;
+        };
+        let takes_one = matches!(option.get_action(), ArgAction::Set);
+        if takes_one && value.is_none() && words.next().is_none() {
+            return false;
         }
-    };
+    }
+    true
+}
+
+/// Another verb, and the others not.
+fn alone(argv: &[String], at: usize) -> Option<Cli> {
+    let mut verbs = Verb::augment_subcommands(Command::new("verbs"));
+    let verb = std::mem::take(verbs.find_subcommand_mut(&argv[at])?);
     let command = Global::augment_args(Command::new("cofferdam"));
-    Some(command.disable_help_subcommand(true).subcommand(verb))
+    let command = command.disable_help_subcommand(true).subcommand(verb);
+    let matches = command.try_get_matches_from(argv).ok()?;
+    Cli::from_arg_matches(&matches).ok()
 }
 
 #[cfg(test)]
@@ -76,6 +117,21 @@ mod tests {
             "cofferdam features run",
             "cofferdam create --bundle /b --preserve-fds 2 id",
             "cofferdam run --memory lots name",
+            "cofferdam --rootfs / run name -- /bin/true",
+            "cofferdam run --root /a --log b --log-format=text name",
+            "cofferdam --root /a run --root /b name",
+            "cofferdam --root=/a --systemd-cgroup --debug kill -a name",
+            "cofferdam --systemd-cgroup=yes kill name",
+            "cofferdam --log-format lines delete --force name",
+            "cofferdam --root --log x start name",
+            "cofferdam --version run name",
+            "cofferdam run --version name",
+            "cofferdam -h create",
+            "cofferdam x run name",
+            "cofferdam -- run name",
+            "cofferdam run -- run",
+            "cofferdam run run -- run run",
+            "cofferdam run --tty --once -e A=b -e C=d -m 1g --volume /a:/b:rw name -- /bin/sh -c run",
         ];
         for line in lines {
             let (alone, whole) = both(line);
@@ -84,9 +140,20 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_is_found() {
+    fn every_verb_is_read_by_itself() {
+        let argv = |line: &str| line.split(' ').map(String::from).collect::<Vec<_>>();
+        for line in ["cofferdam --root /x list", "cofferdam policy check --json"] {
+            assert!(
+                alone(&argv(line), place(&argv(line)).unwrap()).is_some(),
+                "{line}"
+            );
+        }
+        for verb in ["run", "create", "start", "state", "kill", "delete"] {
+            let argv = argv(&format!("cofferdam --root /x {verb} --log /y name"));
+            assert!(flat(&argv, 3).is_some(), "{verb}");
+        }
         for verb in Cli::command().get_subcommands() {
-            assert!(alone(verb.get_name()).is_some(), "{}", verb.get_name());
+            assert!(Verb::has_subcommand(verb.get_name()), "{}", verb.get_name());
         }
     }
 }

@@ -206,6 +206,7 @@ pub fn build(
 struct About {
     plan_digest: String,
     controls: Vec<ControlId>,
+    start_time: u64,
 }
 
 fn fill(
@@ -240,6 +241,7 @@ fn fill(
         let about = About {
             plan_digest: plan.digest(),
             controls: controls_of(plan),
+            start_time: start_time(launched.pid()).unwrap_or(0),
         };
         Ok((about, verify::early(plan, launched.pid(), cgroup)?))
     })();
@@ -253,6 +255,7 @@ fn fill(
             Ok((about, verification))
         })
         .and_then(|(about, verification)| {
+            let born = (created.pid, about.start_time);
             record(plan, context, entry, &verification, (created.pid, about))?;
             if !verification.differences.is_empty() {
                 return Err(ContainerError::Different(verification.differences));
@@ -265,7 +268,7 @@ fn fill(
                 agent.send(&process_state(plan, context, created.pid), &listener)?;
             }
             open_ports(plan, (context, events), &created)?;
-            let state = state_of(plan, context, cgroup, created.pid);
+            let state = state_of(plan, context, cgroup, born);
             entry.save(&state)?;
             Ok(state)
         });
@@ -352,12 +355,17 @@ fn process_state(plan: &Plan, context: &Context<'_>, pid: i32) -> Vec<u8> {
     serde_json::to_vec(&all).unwrap_or_default()
 }
 
-fn state_of(plan: &Plan, context: &Context<'_>, cgroup: &Cgroup, pid: i32) -> State {
+fn state_of(
+    plan: &Plan,
+    context: &Context<'_>,
+    cgroup: &Cgroup,
+    (pid, start_time): (i32, u64),
+) -> State {
     State {
         layout: 1,
         id: plan.name.clone(),
         pid,
-        start_time: start_time(pid).unwrap_or(0),
+        start_time,
         // `run` starts it in the same breath: one write less on the way.
         started: plan.caller == Caller::Standalone,
         bundle: context.bundle.clone(),
@@ -407,7 +415,7 @@ fn record(
         verified: now(),
     };
     let line = line_of(&record);
-    entry.write("record.json", &line)?;
+    entry.write_first("record.json", &line)?;
     context
         .records
         .iter()

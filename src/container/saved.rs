@@ -70,7 +70,7 @@ impl Saved {
                 most: MOST,
             });
         }
-        entry.write(FILE, &text)
+        entry.write_first(FILE, &text)
     }
 
     /// Reads it.

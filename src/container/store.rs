@@ -337,21 +337,26 @@ impl Entry {
         read_state(&self.dir)
     }
 
-    /// Writes a file whole: beside it, to the disk, then in its place.
+    /// Writes a file whole: beside it, then in its place.
     pub fn write(&self, name: &str, contents: &[u8]) -> Result<(), ContainerError> {
         let (path, beside) = (self.dir.join(name), self.dir.join(format!(".{name}.new")));
-        let written = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
-            .open(&beside)
-            .and_then(|mut file| file.write_all(contents))
-            .and_then(|()| fs::rename(&beside, &path));
+        let written = write_to(
+            OpenOptions::new().create(true).truncate(true),
+            &beside,
+            contents,
+        )
+        .and_then(|()| fs::rename(&beside, &path));
         if written.is_err() {
             let _ = fs::remove_file(&beside);
         }
+        at(written, "write", &path)
+    }
+
+    /// Writes a file that is not there yet, in its place: nobody looks for it before the state is saved, and if that does
+    /// not happen the folder goes.
+    pub fn write_first(&self, name: &str, contents: &[u8]) -> Result<(), ContainerError> {
+        let path = self.dir.join(name);
+        let written = write_to(OpenOptions::new().create_new(true), &path, contents);
         at(written, "write", &path)
     }
 
@@ -411,6 +416,14 @@ impl Entry {
         }
         at(fs::remove_dir_all(&self.dir), "remove", &self.dir)
     }
+}
+
+fn write_to(how: &mut OpenOptions, path: &Path, contents: &[u8]) -> std::io::Result<()> {
+    how.write(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        .open(path)
+        .and_then(|mut file| file.write_all(contents))
 }
 
 impl State {

@@ -24,14 +24,20 @@ pub(super) fn parse(text: &str) -> Vec<Entry<'_>> {
 }
 
 fn entry(line: &str) -> Option<Entry<'_>> {
-    let (mount, system) = line.split_once(" - ")?;
-    let mut mount = mount.split(' ').skip(3);
-    let (root, point, flags) = (mount.next()?, mount.next()?, mount.next()?);
-    let mut system = system.split(' ');
-    let kind = system.next()?;
+    let (mut rest, mut fields) = (line, [""; 6]);
+    for field in &mut fields {
+        (*field, rest) = next(rest)?;
+    }
+    let [_, _, _, root, point, flags] = fields;
+    let mut optional = "";
+    while optional != "-" {
+        (optional, rest) = next(rest)?;
+    }
+    let (kind, rest) = next(rest)?;
     // The source may be empty, which leaves two spaces in a row; the options are the last field.
-    let options = system.next_back().unwrap_or("");
-    let readonly = |options: &str| options.split(',').any(|o| o == "ro");
+    let options = rest.rfind(' ').map_or(rest, |at| &rest[at + 1..]);
+    // The kernel writes it first.
+    let readonly = |options: &str| options == "ro" || options.starts_with("ro,");
     Some(Entry {
         root: unescape(root),
         point: unescape(point),
@@ -39,6 +45,15 @@ fn entry(line: &str) -> Option<Entry<'_>> {
         kind,
         options,
     })
+}
+
+/// The field in front of the next space, and what is behind it.
+fn next(rest: &str) -> Option<(&str, &str)> {
+    match rest.find(' ') {
+        Some(at) => Some((&rest[..at], &rest[at + 1..])),
+        None if rest.is_empty() => None,
+        None => Some((rest, "")),
+    }
 }
 
 /// `\040` and its like: space, tab, newline, backslash and `#` are written as three octal digits.

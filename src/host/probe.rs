@@ -228,7 +228,7 @@ fn cgroups(mounts: &[mountinfo::Entry], own: &str, privilege: Privilege) -> Cgro
     let read_only = |mount: &HostPath| {
         mounts
             .iter()
-            .any(|m| Path::new(m.point.as_ref()) == mount.as_path() && m.readonly)
+            .any(|m| m.readonly && Path::new(m.point.as_ref()) == mount.as_path())
     };
     if let Some(v2) = found.v2.as_mut().filter(|v2| !read_only(&v2.mount)) {
         let mount = v2.mount.clone();

@@ -134,6 +134,7 @@ fn prepared(problems: &mut Vec<Diagnostic>) -> Option<Ceilings> {
     }
 }
 
+#[inline(never)] // the built-in policy alone is the usual case
 fn read_exceptions(files: &[Source], problems: &mut Vec<Diagnostic>) -> Vec<Exception> {
     let mut all: Vec<Exception> = Vec::new();
     for file in files {
@@ -162,6 +163,7 @@ fn add(
     }
 }
 
+#[inline(never)]
 fn lay_over(
     built_in: &Ceilings,
     source: &Source,

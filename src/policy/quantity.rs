@@ -69,12 +69,43 @@ impl Serialize for Amount {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
+/// What stands in the file, before it is judged.
 enum Written {
     Whole(i64),
     Part(f64),
     Text(String),
+}
+
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_any(WrittenVisitor)
+    }
+}
+
+struct WrittenVisitor;
+
+impl serde::de::Visitor<'_> for WrittenVisitor {
+    type Value = Written;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number or a text")
+    }
+
+    fn visit_i64<E>(self, n: i64) -> Result<Written, E> {
+        Ok(Written::Whole(n))
+    }
+
+    fn visit_u64<E>(self, n: u64) -> Result<Written, E> {
+        Ok(i64::try_from(n).map_or(Written::Part(n as f64), Written::Whole))
+    }
+
+    fn visit_f64<E>(self, n: f64) -> Result<Written, E> {
+        Ok(Written::Part(n))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Written, E> {
+        Ok(Written::Text(text.into()))
+    }
 }
 
 impl<'de> Deserialize<'de> for Amount {

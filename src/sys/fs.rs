@@ -78,7 +78,8 @@ pub fn read_kernel_file(path: impl AsRef<std::path::Path>) -> std::io::Result<St
         .take(64 << 20)
         .read_to_end(&mut bytes)?;
     // Names inside may be any bytes.
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let text = String::from_utf8(bytes);
+    Ok(text.unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
 }
 
 /// Closes every descriptor from `first` on but these, which it sorts.

@@ -1,9 +1,10 @@
-//! The only unsafe code: one system call a function (but for `companion` and `start`), a safe signature, a SAFETY line that says why.
+//! The only unsafe code: one system call a function (but for `arena`, `companion` and `start`), a safe signature, a SAFETY line that says why.
 //!
 //! Decides nothing, allocates nothing, retries nothing but EINTR where said. Called by `sandbox`, `verify`,
 //! `cgroup`, `container`, `events` and `host`; everything that nix offers safely is called there directly.
 #![allow(unsafe_code)]
 
+pub mod arena;
 pub mod attempt;
 pub mod audit;
 pub mod bpf;

@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
+use std::io::Write;
 use std::os::fd::{AsFd, IntoRawFd};
 
 /// Calls the function with the program's words and exits with what it returns.
@@ -19,10 +20,15 @@ macro_rules! entry {
         #[unsafe(no_mangle)]
         extern "C" fn main(_count: i32, _words: *const *const u8) -> i32 {
             $crate::sys::start::prepare();
-            // Flushes standard output, as a return would not.
-            ::std::process::exit($function(::std::env::args_os().collect()))
+            $crate::sys::start::finish($function(::std::env::args_os().collect()))
         }
     };
+}
+
+/// Ends the process: what was printed is written, and the libraries are not asked to put in order what ends with it.
+pub fn finish(code: i32) -> ! {
+    let _ = std::io::stdout().flush();
+    super::process::exit_now(code)
 }
 
 /// As every Rust program begins: a pipe that nobody reads is an error and no end, and no descriptor that is opened later

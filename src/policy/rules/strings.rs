@@ -4,6 +4,7 @@ use super::case::Case;
 use crate::controls::ControlId;
 use crate::policy::is_name;
 use serde_json::Value;
+use std::fmt::Write;
 
 /// Longest string in a config.json, in bytes.
 const MAX_STRING: usize = 64 << 10;
@@ -57,7 +58,7 @@ fn walk(case: &mut Case<'_>, value: &Value, pointer: &mut String) {
                 return;
             }
             for (at, item) in items.iter().enumerate() {
-                pointer.push_str(&format!("/{at}"));
+                let _ = write!(pointer, "/{at}");
                 walk(case, item, pointer);
                 pointer.truncate(back);
             }
@@ -66,7 +67,10 @@ fn walk(case: &mut Case<'_>, value: &Value, pointer: &mut String) {
             for (key, item) in map {
                 string(case, key, pointer);
                 pointer.push('/');
-                pointer.push_str(&shorten(&escape(key)));
+                match key.len() <= 120 && !key.contains(['~', '/']) {
+                    true => pointer.push_str(key),
+                    false => pointer.push_str(&shorten(&escape(key))),
+                }
                 walk(case, item, pointer);
                 pointer.truncate(back);
             }
