@@ -600,7 +600,12 @@ fn a_hundred_cycles_and_two_at_once_leave_nothing() {
             });
         }
     });
-    assert_eq!(open_files(), before);
+    // Another test may hold a file for a moment.
+    let settled = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        open_files() <= before
+    });
+    assert!(settled, "{} open files, {before} before", open_files());
     let ours = format!("cofferdam-test-{}", std::process::id());
     for dir in plan(&host, "x", &limits()).dirs {
         let above = dir.mount.as_path().join(&dir.path);

@@ -54,6 +54,15 @@ pub fn fixture(work: &Path) -> Option<PathBuf> {
     Some(root)
 }
 
+/// A launcher as an installation leaves it. A linker writes its output page by page, through a mapping, and so it lies in
+/// the page cache until it is read from a disk again; to map and unmap it takes a tenth of a launch longer than a copy.
+/// The peers come out of packages: copies.
+pub fn installed(work: &Path, program: &str) -> String {
+    let place = work.join("cofferdam");
+    std::fs::copy(program, &place).expect("room for a copy of the launcher");
+    place.display().to_string()
+}
+
 /// Where the contestants keep their state: in memory, as /run is on every machine with an init; a folder below `work`
 /// where there is no such place.
 pub fn state_folder(work: &Path) -> tempfile::TempDir {

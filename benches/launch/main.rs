@@ -7,7 +7,9 @@
 #[allow(dead_code)] // each bench uses its part
 mod harness;
 
-use harness::{Contestant, asked_rounds, fixture, oci_bundle, one_status, report, rounds, there};
+use harness::{
+    Contestant, asked_rounds, fixture, installed, oci_bundle, one_status, report, rounds, there,
+};
 use std::path::Path;
 
 fn main() {
@@ -41,7 +43,7 @@ fn contestants(work: &Path, root: &Path, states: &Path) -> Vec<Contestant> {
         Contestant::new(
             "cofferdam",
             words(&[
-                env!("CARGO_BIN_EXE_cofferdam"),
+                &installed(work, env!("CARGO_BIN_EXE_cofferdam")),
                 "--root",
                 &state,
                 "run",
