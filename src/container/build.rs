@@ -237,7 +237,7 @@ fn fill(
     }
     // While the child locks itself down.
     let aside = (|| {
-        context.saved.write(entry)?;
+        context.saved.write_first(entry)?;
         let about = About {
             plan_digest: plan.digest(),
             controls: controls_of(plan),

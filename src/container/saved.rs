@@ -61,8 +61,17 @@ impl Saved {
         }
     }
 
-    /// Writes it beside the state.
+    /// Writes it where none is yet.
+    pub fn write_first(&self, entry: &Entry) -> Result<(), ContainerError> {
+        entry.write_first(FILE, &self.text(entry)?)
+    }
+
+    /// Writes it in the place of another.
     pub fn write(&self, entry: &Entry) -> Result<(), ContainerError> {
+        entry.write(FILE, &self.text(entry)?)
+    }
+
+    fn text(&self, entry: &Entry) -> Result<Vec<u8>, ContainerError> {
         let text = serde_json::to_vec(self).map_err(|e| damaged(entry, e.to_string()))?;
         if text.len() as u64 > MOST {
             return Err(ContainerError::TooMuch {
@@ -70,7 +79,7 @@ impl Saved {
                 most: MOST,
             });
         }
-        entry.write_first(FILE, &text)
+        Ok(text)
     }
 
     /// Reads it.
