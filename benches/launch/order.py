@@ -38,17 +38,20 @@ def pattern(name):
 def functions(binary):
     lines = subprocess.check_output(["nm", "-S", "-n", binary], text=True).splitlines()
     fields = [line.split() for line in lines]
-    return [(int(f[0], 16), int(f[1], 16), f[3]) for f in fields if len(f) == 4 and f[2] in "tT"]
+    return [(int(f[0], 16), int(f[1], 16), f[3]) for f in fields if len(f) == 4 and f[2] in "tTi"]
 
 
 def objects(hit):
     """The parts of the C library that have these functions: its functions are in no sections of their own."""
     archive = subprocess.check_output(["cc", "-print-file-name=libc.a"], text=True).strip()
     listed = subprocess.run(["nm", "-A", "--defined-only", archive], capture_output=True, text=True, check=True)
+    places = collections.defaultdict(set)
     for line in listed.stdout.splitlines():
         place, kind, name = line.rsplit(" ", 2)
-        if name in hit and kind in "TWi":
-            yield "libc.a:" + place.split(":")[1]
+        if name in hit and kind in "TWit":
+            places[name].add("libc.a:" + place.split(":")[1])
+    # A local name that several parts have says nothing.
+    return dict.fromkeys(place for some in places.values() if len(some) == 1 for place in some)
 
 
 def traces(binary, work):
@@ -77,6 +80,9 @@ def traces(binary, work):
             out.seek(0)
             return [line[1:] for line in out.read().splitlines() if line.startswith("@")]
 
+    yield follow(*run)
+    for folder in ("dev", "proc", "sys"):
+        pathlib.Path(root, folder).mkdir()
     yield follow(*run)
     yield follow(*run, alone=())
     yield follow(*state, "create", "--bundle", bundle, "order")
