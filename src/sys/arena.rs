@@ -202,35 +202,39 @@ mod tests {
         held.into_iter().for_each(Held::end);
     }
 
-    #[test]
-    fn pieces_are_aligned_whole_and_apart() {
-        open();
-        std::thread::scope(|scope| {
-            for byte in 1..5 {
-                scope.spawn(move || many(byte, u32::from(byte)));
-            }
-        });
-        assert!(
-            USED.load(Ordering::Relaxed) > BLOCK / 2,
-            "the block was used"
-        );
-        open();
-        assert!(USED.load(Ordering::Relaxed) > 0, "it is opened once");
+    /// Nobody holds a piece any more.
+    fn empty() {
+        USED.store(0, Ordering::Relaxed);
     }
 
+    fn zeroed(size: usize) {
+        Held::new(size, 16, 0xff).end();
+        let layout = Layout::from_size_align(size, 16).unwrap();
+        // SAFETY: the size is not 0.
+        let at = unsafe { Memory.alloc_zeroed(layout) };
+        assert_eq!(place(at).is_some(), size <= LARGEST, "{size}");
+        let byte = 0;
+        Held { at, layout, byte }.end();
+    }
+
+    /// One test: there is one block.
     #[test]
-    fn what_was_used_before_is_zeroed_if_asked() {
-        for size in [1, 64, LARGEST, LARGEST + 1] {
-            Held::new(size, 16, 0xff).end();
-            let layout = Layout::from_size_align(size, 16).unwrap();
-            // SAFETY: the size is not 0.
-            let at = unsafe { Memory.alloc_zeroed(layout) };
-            let zeroed = Held {
-                at,
-                layout,
-                byte: 0,
-            };
-            zeroed.end();
+    fn pieces_are_aligned_whole_and_apart() {
+        let before = Held::new(8, 8, 1);
+        assert_eq!(place(before.at), None, "it is not open");
+        open();
+        [1, 64, LARGEST, LARGEST + 1].into_iter().for_each(zeroed);
+        for round in 0..20 {
+            empty();
+            std::thread::scope(|scope| {
+                for byte in 1..5 {
+                    scope.spawn(move || many(byte, round * 7 + u32::from(byte)));
+                }
+            });
+            assert!(USED.load(Ordering::Relaxed) > BLOCK / 2, "it was used");
         }
+        open();
+        assert!(USED.load(Ordering::Relaxed) > 0, "it is opened once");
+        before.end();
     }
 }
