@@ -80,7 +80,7 @@ pub fn observe(
     let mut checker = Checker {
         pid,
         plan,
-        out: std::mem::take(&mut early.done),
+        out: std::mem::take(&mut early.limits),
     };
     checker.status()?;
     checker.namespaces(&early)?;
@@ -241,6 +241,16 @@ impl Checker<'_> {
                 };
                 let what = format!("interface {}", device.inside);
                 self.same(ControlId::S8_4_4, &what, "inside", found);
+            }
+        }
+        if let Some(user) = &self.plan.namespaces.user {
+            for (file, map) in [("uid_map", &user.uids), ("gid_map", &user.gids)] {
+                let want: Vec<String> = map
+                    .iter()
+                    .map(|m| format!("{} {} {}", m.inside, m.outside, m.count))
+                    .collect();
+                let found: Vec<String> = self.read(file)?.lines().map(words).collect();
+                self.same(ControlId::S8_5_1, file, &want.join(", "), &found.join(", "));
             }
         }
         Ok(())

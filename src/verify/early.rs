@@ -1,18 +1,15 @@
-//! What need not wait until the child stands still: the limits, the id maps, the launcher's own side, and which cgroups
-//! it is in.
+//! What need not wait until the child stands still: the limits, the launcher's own side, and which cgroups it is in.
 
-use super::{Difference, Verification, VerifyError, read_of, words};
+use super::{Difference, Verification, VerifyError, read_of};
 use crate::cgroup::Cgroup;
-use crate::controls::ControlId;
 use crate::plan::{NamespaceKind, Plan};
 use std::fs;
 
 /// What was found while the child locked itself down.
 #[must_use]
 pub struct Early {
-    /// The limits as the kernel took them, and the id maps, which can be written once (user_namespaces(7)); the child
-    /// has no part in them.
-    pub(super) done: Verification,
+    /// The limits as the kernel took them; the child has no part in them.
+    pub(super) limits: Verification,
     /// The launcher's own namespaces.
     ours: Vec<(NamespaceKind, String)>,
     /// /proc/PID/cgroup at a moment when each cgroup had the process in its list; `None`: it was not in all of them.
@@ -23,7 +20,7 @@ pub struct Early {
 /// Looks at what can be told of a child that is locking itself down.
 pub fn early(plan: &Plan, pid: i32, cgroup: &Cgroup) -> Result<Early, VerifyError> {
     let differences = cgroup.read_back(&plan.limits)?.into_iter();
-    let mut done = Verification {
+    let limits = Verification {
         checked: plan.limits.writes.len(),
         differences: differences
             .map(|d| Difference {
@@ -34,10 +31,9 @@ pub fn early(plan: &Plan, pid: i32, cgroup: &Cgroup) -> Result<Early, VerifyErro
             })
             .collect(),
     };
-    ids(plan, pid, &mut done)?;
     let kinds = plan.namespaces.new.iter();
     Ok(Early {
-        done,
+        limits,
         ours: kinds.map(|kind| (*kind, our(*kind))).collect(),
         inside: inside(pid, cgroup)?,
     })
@@ -54,21 +50,6 @@ impl Early {
     pub(super) fn still_inside(&self, now: &str) -> bool {
         self.inside.as_deref() == Some(now)
     }
-}
-
-fn ids(plan: &Plan, pid: i32, out: &mut Verification) -> Result<(), VerifyError> {
-    let Some(user) = &plan.namespaces.user else {
-        return Ok(());
-    };
-    for (file, map) in [("uid_map", &user.uids), ("gid_map", &user.gids)] {
-        let want: Vec<String> = map
-            .iter()
-            .map(|m| format!("{} {} {}", m.inside, m.outside, m.count))
-            .collect();
-        let found: Vec<String> = read_of(pid, file)?.lines().map(words).collect();
-        out.same(ControlId::S8_5_1, file, &want.join(", "), &found.join(", "));
-    }
-    Ok(())
 }
 
 fn our(kind: NamespaceKind) -> String {
