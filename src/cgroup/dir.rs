@@ -6,6 +6,7 @@
 use super::error::CgroupError;
 use crate::paths::HostPath;
 use crate::plan::limits::CgroupVersion;
+use crate::sys::fs::text_of;
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
@@ -130,7 +131,9 @@ impl OpenDir {
         texts: impl Iterator<Item = &'t str>,
     ) -> Result<(), CgroupError> {
         let said = |what: String, e| CgroupError::new(what, &self.path.join(file), e);
-        let fd = self.writer(file).map_err(|e| said("opened".into(), e))?;
+        let fd = self
+            .writer(file)
+            .map_err(|e| said("opened (openat)".into(), e))?;
         for text in texts {
             whole(&fd, text).map_err(|e| said(format!("wrote {text:?} into"), e))?;
         }
@@ -153,7 +156,7 @@ impl OpenDir {
                 n => text.extend_from_slice(&part[..n]),
             }
         }
-        Ok(String::from_utf8_lossy(&text).into_owned())
+        Ok(text_of(text))
     }
 
     /// Processes in this cgroup itself. ENODEV: it has been removed meanwhile, so it has none.

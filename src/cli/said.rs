@@ -60,15 +60,16 @@ fn are_global(global: &Command, words: &[String]) -> bool {
         let Some(word) = word.strip_prefix("--") else {
             return false;
         };
-        let (name, value) = word
-            .split_once('=')
-            .map_or((word, None), |(n, v)| (n, Some(v)));
+        let (name, has_value) = match word.split_once('=') {
+            Some((name, _)) => (name, true),
+            None => (word, false),
+        };
         let mut known = global.get_arguments();
         let Some(option) = known.find(|arg| arg.get_long() == Some(name)) else {
             return false;
         };
         let takes_one = matches!(option.get_action(), ArgAction::Set);
-        if takes_one && value.is_none() && words.next().is_none() {
+        if takes_one && !has_value && words.next().is_none() {
             return false;
         }
     }

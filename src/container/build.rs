@@ -202,10 +202,11 @@ pub fn build(
     }
 }
 
-/// What a record says of the plan.
+/// What is worked out while the child locks itself down, for the record and the state.
 struct About {
     plan_digest: String,
     controls: Vec<ControlId>,
+    /// Of the child, from its birth on.
     start_time: u64,
 }
 
@@ -255,8 +256,7 @@ fn fill(
             Ok((about, verification))
         })
         .and_then(|(about, verification)| {
-            let born = (created.pid, about.start_time);
-            record(plan, context, entry, &verification, (created.pid, about))?;
+            record(plan, context, entry, &verification, (created.pid, &about))?;
             if !verification.differences.is_empty() {
                 return Err(ContainerError::Different(verification.differences));
             }
@@ -268,7 +268,7 @@ fn fill(
                 agent.send(&process_state(plan, context, created.pid), &listener)?;
             }
             open_ports(plan, (context, events), &created)?;
-            let state = state_of(plan, context, cgroup, born);
+            let state = state_of(plan, context, cgroup, (created.pid, &about));
             entry.save(&state)?;
             Ok(state)
         });
@@ -359,13 +359,13 @@ fn state_of(
     plan: &Plan,
     context: &Context<'_>,
     cgroup: &Cgroup,
-    (pid, start_time): (i32, u64),
+    (pid, about): (i32, &About),
 ) -> State {
     State {
         layout: 1,
         id: plan.name.clone(),
         pid,
-        start_time,
+        start_time: about.start_time,
         // `run` starts it in the same breath: one write less on the way.
         started: plan.caller == Caller::Standalone,
         bundle: context.bundle.clone(),
@@ -387,7 +387,7 @@ fn record(
     context: &Context<'_>,
     entry: &Entry,
     verification: &Verification,
-    (pid, about): (i32, About),
+    (pid, about): (i32, &About),
 ) -> Result<(), ContainerError> {
     let record = LaunchRecord {
         version: 1,
@@ -408,7 +408,7 @@ fn record(
         clamps: &plan.clamps,
         exceptions: &plan.waivers,
         lacks: &plan.lacks,
-        controls: about.controls,
+        controls: &about.controls,
         verification,
         pid,
         requested: context.requested.clone(),

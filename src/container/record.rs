@@ -46,7 +46,7 @@ pub struct LaunchRecord<'a> {
     /// What the host couldn't give.
     pub lacks: &'a [Lack],
     /// Controls that the plan serves.
-    pub controls: Vec<ControlId>,
+    pub controls: &'a [ControlId],
     /// What was compared from outside.
     pub verification: &'a Verification,
     /// Process id on the host.

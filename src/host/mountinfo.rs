@@ -36,8 +36,7 @@ fn entry(line: &str) -> Option<Entry<'_>> {
     let (kind, rest) = next(rest)?;
     // The source may be empty, which leaves two spaces in a row; the options are the last field.
     let options = rest.rfind(' ').map_or(rest, |at| &rest[at + 1..]);
-    // The kernel writes it first.
-    let readonly = |options: &str| options == "ro" || options.starts_with("ro,");
+    let readonly = |options: &str| options.split(',').any(|o| o == "ro");
     Some(Entry {
         root: unescape(root),
         point: unescape(point),

@@ -134,7 +134,7 @@ fn prepared(problems: &mut Vec<Diagnostic>) -> Option<Ceilings> {
     }
 }
 
-#[inline(never)] // the built-in policy alone is the usual case
+#[inline(never)] // as `lay_over`
 fn read_exceptions(files: &[Source], problems: &mut Vec<Diagnostic>) -> Vec<Exception> {
     let mut all: Vec<Exception> = Vec::new();
     for file in files {
@@ -163,7 +163,7 @@ fn add(
     }
 }
 
-#[inline(never)]
+#[inline(never)] // a launch under the built-in policy alone, the usual one, does not read this code
 fn lay_over(
     built_in: &Ceilings,
     source: &Source,

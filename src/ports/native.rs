@@ -248,7 +248,7 @@ impl Worker {
         let mut bytes = vec![0; 4096];
         let n = process::read(file.as_raw_fd(), &mut bytes)?;
         bytes.truncate(n);
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Ok(crate::sys::fs::text_of(bytes))
     }
 
     fn bind(&self, asked: &Notification, again: bool) -> Answer {

@@ -7,7 +7,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Bytes of the block; of what is zeroed by the kernel, only what is used costs a page.
 const BLOCK: usize = 384 << 10;
@@ -32,8 +32,8 @@ static USED: AtomicUsize = AtomicUsize::new(BLOCK);
 /// From now on small pieces are of the block.
 pub fn open() {
     // Once: what was given out stays given out.
-    static OPENED: AtomicUsize = AtomicUsize::new(0);
-    if OPENED.swap(1, Ordering::Relaxed) == 0 {
+    static OPENED: AtomicBool = AtomicBool::new(false);
+    if !OPENED.swap(true, Ordering::Relaxed) {
         USED.store(0, Ordering::Relaxed);
     }
 }

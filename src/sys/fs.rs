@@ -77,9 +77,13 @@ pub fn read_kernel_file(path: impl AsRef<std::path::Path>) -> std::io::Result<St
     std::fs::File::open(path)?
         .take(64 << 20)
         .read_to_end(&mut bytes)?;
-    // Names inside may be any bytes.
+    Ok(text_of(bytes))
+}
+
+/// What the kernel wrote, as text; names inside may be any bytes.
+pub fn text_of(bytes: Vec<u8>) -> String {
     let text = String::from_utf8(bytes);
-    Ok(text.unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
+    text.unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
 /// Closes every descriptor from `first` on but these, which it sorts.

@@ -89,5 +89,5 @@ pub fn read(path: &Path) -> io::Result<String> {
     std::fs::File::open(path)?
         .take(MOST)
         .read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(crate::sys::fs::text_of(bytes))
 }

@@ -113,7 +113,8 @@ pub(super) fn parse(options: &[String]) -> MountOptions {
     let mut out = MountOptions::default();
     for option in options {
         if !flag(&mut out, option) && !behaviour(&mut out, option) && !value(&mut out, option) {
-            out.unknown.push(super::strings::shorten(option));
+            out.unknown
+                .push(super::strings::shorten(option).into_owned());
         }
     }
     out

@@ -4,6 +4,7 @@ use super::case::Case;
 use crate::controls::ControlId;
 use crate::policy::is_name;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// Longest string in a config.json, in bytes.
@@ -67,10 +68,7 @@ fn walk(case: &mut Case<'_>, value: &Value, pointer: &mut String) {
             for (key, item) in map {
                 string(case, key, pointer);
                 pointer.push('/');
-                match key.len() <= 120 && !key.contains(['~', '/']) {
-                    true => pointer.push_str(key),
-                    false => pointer.push_str(&shorten(&escape(key))),
-                }
+                pointer.push_str(&shorten(&escape(key)));
                 walk(case, item, pointer);
                 pointer.truncate(back);
             }
@@ -100,14 +98,17 @@ fn string(case: &mut Case<'_>, text: &str, pointer: &str) {
 }
 
 /// A key as a step of a JSON pointer (RFC 6901).
-pub(super) fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
+pub(super) fn escape(key: &str) -> Cow<'_, str> {
+    match key.contains(['~', '/']) {
+        true => key.replace('~', "~0").replace('/', "~1").into(),
+        false => key.into(),
+    }
 }
 
 /// The beginning of a text, for messages.
-pub(super) fn shorten(text: &str) -> String {
+pub(super) fn shorten(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(120) {
         None => text.into(),
-        Some((at, _)) => format!("{}...", &text[..at]),
+        Some((at, _)) => format!("{}...", &text[..at]).into(),
     }
 }
