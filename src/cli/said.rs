@@ -140,6 +140,67 @@ mod tests {
         }
     }
 
+    /// Words that mean something to one grammar or the other, and some that do to neither.
+    const WORDS: &[&str] = &[
+        "run",
+        "create",
+        "start",
+        "state",
+        "kill",
+        "delete",
+        "list",
+        "policy",
+        "name",
+        "/x",
+        "--",
+        "-",
+        "",
+        "--root",
+        "--root=/x",
+        "--root=",
+        "--log",
+        "--log-format",
+        "--log-format=json",
+        "text",
+        "--systemd-cgroup",
+        "--systemd-cgroup=1",
+        "--debug",
+        "--rootless",
+        "--rootfs",
+        "--bundle=/b",
+        "-b",
+        "-a",
+        "--all",
+        "-it",
+        "--tty",
+        "--once",
+        "-m",
+        "1g",
+        "--memory=lots",
+        "KILL",
+        "-9",
+        "--force",
+        "-f",
+        "--help",
+        "-h",
+        "-V",
+        "--version",
+        "help",
+        "--rootf",
+        "--stop-timeout",
+        "never",
+    ];
+
+    proptest::proptest! {
+        #[test]
+        fn any_words_are_read_as_among_all(
+            words in proptest::collection::vec(proptest::sample::select(WORDS), 0..7),
+        ) {
+            let (alone, whole) = both(&["cofferdam", &words.join(" ")].join(" "));
+            proptest::prop_assert_eq!(alone, whole);
+        }
+    }
+
     #[test]
     fn every_verb_is_read_by_itself() {
         let argv = |line: &str| line.split(' ').map(String::from).collect::<Vec<_>>();
