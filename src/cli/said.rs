@@ -202,6 +202,18 @@ mod tests {
     }
 
     #[test]
+    fn a_verb_s_help_says_what_the_list_of_verbs_says() {
+        let mut whole = Cli::command();
+        let listed: Vec<_> = whole
+            .get_subcommands()
+            .map(|v| v.get_about().cloned())
+            .collect();
+        whole.build();
+        let shown = whole.get_subcommands().map(|v| v.get_about().cloned());
+        assert_eq!(shown.collect::<Vec<_>>(), listed);
+    }
+
+    #[test]
     fn every_verb_is_read_by_itself() {
         let argv = |line: &str| line.split(' ').map(String::from).collect::<Vec<_>>();
         for line in ["cofferdam --root /x list", "cofferdam policy check --json"] {
