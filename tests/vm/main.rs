@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-/// Two machines at once would only wait for each other.
-static ONE: Mutex<()> = Mutex::new(());
+/// One at a time makes an image: the second finds the tree that the first unpacked.
+static IMAGE: Mutex<()> = Mutex::new(());
 
 const MACHINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vm/machine");
 
@@ -99,7 +99,6 @@ struct Part {
 
 /// Runs the parts on a machine; each must pass, and none may be skipped for want of a right.
 fn on(kernel: &str, systemd: bool, parts: &[Part]) {
-    let _alone = ONE.lock().unwrap_or_else(|broken| broken.into_inner());
     if let Some(why) = missing() {
         let required = std::env::var("REQUIRE").unwrap_or_default();
         let forced = required.split(',').any(|r| r == "all" || r == "vm");
@@ -111,10 +110,12 @@ fn on(kernel: &str, systemd: bool, parts: &[Part]) {
         return;
     }
     let cache = concat!(env!("CARGO_TARGET_TMPDIR"), "/vm");
+    let alone = IMAGE.lock().unwrap_or_else(|broken| broken.into_inner());
     let made = Command::new(MACHINE)
         .args(["image", kernel, cache])
         .output()
         .unwrap();
+    drop(alone);
     assert!(
         made.status.success(),
         "{}",
@@ -124,7 +125,7 @@ fn on(kernel: &str, systemd: bool, parts: &[Part]) {
     let hold = cargo_hold(parts);
     let mut boot = Command::new(MACHINE);
     // Under translation, beside other work on two processors: a bound for what hangs, not for what is slow.
-    boot.env("MACHINE_SECONDS", "2700");
+    boot.env("MACHINE_SECONDS", "1800");
     boot.arg("boot");
     if systemd {
         boot.arg("--systemd");
@@ -173,7 +174,7 @@ const WHOLE: [Part; 7] = [
     Part {
         program: "lifecycle",
         // What is long under translation and nothing of the kernel's own.
-        arguments: "--skip step:: --skip records_are_added_up",
+        arguments: "--skip step:: --skip records_are_added_up --skip many_lives_leave_nothing",
     },
     Part {
         program: "attack",
