@@ -157,7 +157,7 @@ fn inspect(
         return Err(not_found(Errno::ENOENT));
     }
     let stat = fstat(&fd).map_err(not_found)?;
-    match super::kind_of(stat.st_mode) {
+    match super::view::kind_of(stat.st_mode) {
         Kind::Dir => return Err(refused("is a directory".into())),
         Kind::Special => return Err(refused("not a regular file".into())),
         Kind::File if stat.st_mode & 0o111 == 0 => {
