@@ -91,6 +91,9 @@ pub struct Extras {
     /// The engine that called, as its program shows.
     #[serde(default)]
     pub engine: Option<CallingEngine>,
+    /// The folder of the containers' states (`--root`), which no container is shown.
+    #[serde(default)]
+    pub states: Option<String>,
     /// The process is a second one, for a container that is there (the verb `exec`).
     #[serde(default)]
     pub joins: bool,

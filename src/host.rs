@@ -50,6 +50,8 @@ pub struct Host {
     pub lsm: Vec<String>,
     /// AppArmor, and our template in it.
     pub apparmor: AppArmor,
+    /// Bytes of memory (sysinfo(2)), which a tmpfs may be given a share of.
+    pub memory: u64,
     /// UTC now, in seconds.
     pub now: u64,
 }

@@ -125,6 +125,15 @@ fn source(path: &Path, owner: Owner) -> Result<Source, SiteError> {
         return Err(untrusted("not a regular file".into(), "name a file"));
     }
     trusted(path, &meta, owner)?;
+    // Who may write the folder may put another file of root's in its place (a sticky one lets nobody).
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let held = fs::metadata(folder).map_err(io("stat the folder of"))?;
+    if held.mode() & 0o022 != 0 && held.mode() & 0o1000 == 0 {
+        let mode = held.mode() & 0o7777;
+        let found = format!("in a folder that others may write (mode {mode:o})");
+        return Err(untrusted(found, "chmod go-w the folder"));
+    }
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1)
         .read_to_end(&mut bytes)
@@ -207,6 +216,13 @@ mod tests {
         fs::write(&path, b"a = \"\xff\"").unwrap();
         assert!(refused(&path).contains("not UTF-8 at byte 5"));
         write(&path, "version = 1\n", 0o600);
+        assert!(load(Some(&path), me()).is_ok());
+        let open = |mode| {
+            fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        open(0o777);
+        assert!(refused(&path).contains("a folder that others may write (mode 777)"));
+        open(0o1777);
         assert!(load(Some(&path), me()).is_ok());
     }
 

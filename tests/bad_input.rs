@@ -534,7 +534,7 @@ fn sources_and_folders_that_are_not_there() {
         &["--workdir", "/payload"],
         go,
         125,
-        &["/process/cwd", "not a directory"],
+        &["--workdir", "not a directory"],
     );
     w.run(
         &["--volume", "/etc/hostname:/data"],

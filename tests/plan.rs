@@ -68,6 +68,7 @@ fn host(kernel: (u32, u32), landlock_abi: u32, cgroups: CgroupLayout) -> Host {
         submounts: Vec::new(),
         lsm: Vec::new(),
         apparmor: Default::default(),
+        memory: 8 << 30,
         now: 1_795_320_000,
     }
 }

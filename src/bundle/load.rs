@@ -2,9 +2,8 @@
 
 use super::{Bundle, Caller, Extras, RootSource};
 use crate::paths::HostPath;
+use crate::sys::fs::read_regular;
 use oci_spec::runtime::Spec;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Bytes of a JSON pointer that an error shows.
@@ -131,26 +130,12 @@ pub(super) fn resolve_sources(spec: &mut Spec, dir: &Path) {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
-    let failed = |why| BundleError::Read {
-        path: path.display().to_string(),
-        why,
-    };
-    // A FIFO or device in the file's place must not block us.
-    let file = std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)
-        .map_err(failed)?;
-    if !file.metadata().map_err(failed)?.is_file() {
-        return Err(failed(std::io::Error::other("not a regular file")));
-    }
-    let mut text = Vec::new();
-    file.take(MAX_CONFIG + 1)
-        .read_to_end(&mut text)
-        .map_err(failed)?;
+    let shown = || path.display().to_string();
+    let text =
+        read_regular(path, MAX_CONFIG).map_err(|why| BundleError::Read { path: shown(), why })?;
     if text.len() as u64 > MAX_CONFIG {
         return Err(BundleError::TooLarge {
-            path: path.display().to_string(),
+            path: shown(),
             size: text.len() as u64,
         });
     }

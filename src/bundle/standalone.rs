@@ -134,8 +134,15 @@ fn template_spec(request: &RunRequest, source: &Source) -> Result<Spec, BundleEr
         args.extend(request.args.iter().cloned());
         process.set_args(Some(args));
     }
-    spec.set_hostname(Some(request.name.clone()));
+    spec.set_hostname(Some(host_name(&request.name)));
     Ok(spec)
+}
+
+/// The name as a host's: 64 bytes (sethostname(2)), and nothing that a host's name can't have.
+fn host_name(name: &str) -> String {
+    let plain = name.replace('+', "-");
+    let cut = plain.get(..64).unwrap_or(&plain);
+    cut.into()
 }
 
 /// The flags, on top of whatever spec there is.

@@ -49,6 +49,18 @@ pub(super) fn request(
     };
     let mut expose = args.expose;
     if source == Source::Embedded {
+        // Nobody gets the sample for the service that was meant.
+        if let Some(program) = words.first() {
+            return Err(Failure::new(format!(
+                "no root for {program:?}: say with --rootfs DIR or --bundle DIR where it lies (without either the built-in sample is started, which takes no program)"
+            )));
+        }
+        if expose.iter().any(|port| *port != crate::sample::PORT) {
+            return Err(Failure::new(format!(
+                "--expose: the built-in sample serves on port {} alone; name the root of another service with --rootfs DIR or --bundle DIR",
+                crate::sample::PORT
+            )));
+        }
         expose = vec![crate::sample::PORT];
     }
     if words.is_empty() && matches!(source, Source::Rootfs(_)) {
@@ -101,10 +113,12 @@ pub(super) fn plan_bundle(
 /// The same, and a refusal is told.
 fn plan_told(
     global: &Global,
-    bundle: Bundle,
+    mut bundle: Bundle,
     purpose: Purpose,
     events: &Sender,
 ) -> Result<Planned, Failure> {
+    let states = std::path::absolute(store(global).root()).ok();
+    bundle.extras.states = states.and_then(|path| path.to_str().map(String::from));
     let requested = container::now();
     let policy =
         site::load(global.policy.as_deref(), policy_owner()).map_err(Failure::from_error)?;
@@ -129,7 +143,9 @@ fn plan_told(
     let survey = Survey::take(&grant).map_err(|(path, errno)| {
         Failure::new(format!("can't open the root {path}: {}", errno.desc()))
     })?;
-    let plan = crate::plan::plan(&grant, &host, &survey).map_err(Failure::from_plan)?;
+    let place = |pointer: &str| crate::policy::place(&bundle, pointer);
+    let plan = crate::plan::plan(&grant, &host, &survey)
+        .map_err(|e| Failure::from_plan(e.placed(place)))?;
     Ok(Planned {
         host,
         bundle,
@@ -184,13 +200,18 @@ pub(super) fn run(
     sink: &Sink,
     janitor: Option<Janitor>,
 ) -> Result<u8, Failure> {
-    let mut words = args.args;
-    if args.once {
-        words.insert(0, "--once".into());
-    }
     inherit::reserve(args.launch.openings.descriptors())
         .map_err(|why| Failure::new(format!("keep descriptors for --listen: {why}")))?;
-    let request = request(args.launch, args.name, words)?;
+    let mut request = request(args.launch, args.name, args.args)?;
+    match (args.once, &request.source) {
+        (true, Source::Embedded) => request.args.push("--once".into()),
+        (true, _) => {
+            return Err(Failure::new(
+                "--once is for the built-in sample: leave it out, or --rootfs and --bundle",
+            ));
+        }
+        (false, _) => {}
+    }
     let shown = match &request.source {
         Source::Bundle(dir) => dir.to_string(),
         _ => String::new(),

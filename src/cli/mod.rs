@@ -36,6 +36,10 @@ use later::Later;
 
 /// Does what argv says; the exit code.
 pub fn main(argv: Vec<String>) -> u8 {
+    if let Err(why) = as_oneself() {
+        report::say(why);
+        return crate::outcome::FAILED;
+    }
     crate::sys::arena::open();
     // A fork copies what there is: at first that is next to nothing.
     let janitor = match said::verb(&argv) {
@@ -51,6 +55,18 @@ pub fn main(argv: Vec<String>) -> u8 {
         Ok(code) => code,
         Err(failure) => sink.report(&failure),
     }
+}
+
+/// Through a set-uid or set-gid bit whoever may execute this file would act with its owner's rights: no verb does
+/// anything then (SS-011/8.2.1), not even write a log.
+fn as_oneself() -> Result<(), &'static str> {
+    use nix::unistd::{getegid, geteuid, getgid, getuid};
+    if getuid() == geteuid() && getgid() == getegid() {
+        return Ok(());
+    }
+    Err(
+        "started set-uid or set-gid (the real and the effective ids differ), which hands the owner's rights to every caller (SS-011/8.2.1): remove the bit (chmod u-s,g-s) and call it as its operator",
+    )
 }
 
 /// Help and version on standard output with 0; a wrong word is runc's 1, or 125 for our own verbs.

@@ -9,6 +9,7 @@ use super::record::{Identity, LaunchRecord, RecordTarget, controls_of, line_of, 
 use super::saved::Saved;
 use super::signals::StopTimeout;
 use super::store::{Entry, State, Status, start_time};
+use super::streams::can_be_reopened;
 use super::told;
 use crate::cgroup::{Cgroup, CgroupRecord, LimitFiles};
 use crate::controls::ControlId;
@@ -161,6 +162,8 @@ pub fn build(
         None => context.events.again(),
     };
     told::decided(&events, plan, context);
+    let owner = PipeOwner::of(plan.process.uid, context.host.privilege);
+    can_be_reopened(&streams, plan, owner);
     let prepared = prepare(plan, streams, gate)?;
     janitor.cgroup(CgroupRecord::planned(&plan.limits))?;
     let mut cgroup = Cgroup::create(&plan.limits)?;

@@ -16,6 +16,11 @@ pub enum ContainerError {
     /// The id is taken.
     #[error("container with given ID already exists")]
     Exists,
+    /// The id is taken by what a launcher left that was killed together with its janitor.
+    #[error(
+        "container with given ID already exists, half made by a launcher that was killed: delete --force removes what is left of it"
+    )]
+    HalfMade,
     /// Started already.
     #[error("cannot start an already running container")]
     AlreadyRunning,

@@ -12,7 +12,7 @@ use super::run::wait;
 use super::saved::Saved;
 use super::signals::{Forwarding, StopTimeout, block_signals};
 use super::store::{Entry, State, Status, Store};
-use super::streams::streams;
+use super::streams::{can_be_reopened, streams};
 use super::terminal::{Proxy, hand_over};
 use crate::cgroup::{Cgroup, LimitFiles};
 use crate::events::verbs::{self, Joined};
@@ -151,6 +151,8 @@ impl Joining {
         };
         // Before the namespaces of the container are entered, which its children would be in.
         let monitor = monitor(plan, host, manner.joined, &mut streams)?;
+        let owner = PipeOwner::of(plan.process.uid, host.privilege);
+        can_be_reopened(&streams, plan, owner);
         let prepared = prepare(plan, streams, None)?;
         let cgroup = Cgroup::open(&self.state.cgroup)?;
         let target = self.target()?;

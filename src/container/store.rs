@@ -220,7 +220,7 @@ impl Store {
                     dir: claim.dir.clone(),
                     ..entry
                 }),
-                Err(Errno::EEXIST) => Err(ContainerError::Exists),
+                Err(Errno::EEXIST) => Err(holder(&claim.dir)),
                 Err(errno) => at(Err(errno.into()), "rename", beside),
             }
         });
@@ -269,6 +269,21 @@ impl Store {
             .filter_map(|id| self.peek(id).ok().flatten()?.range)
             .map(|first| (first, 65_536))
             .collect()
+    }
+}
+
+/// Who has an id: a container, or nobody any more. Whoever makes one holds its lock until there is a state.
+fn holder(dir: &Path) -> ContainerError {
+    let abandoned = || {
+        let folder = File::open(dir).ok()?;
+        let lock = Flock::lock(folder, FlockArg::LockExclusiveNonblock).ok()?;
+        let whole = dir.join(STATE).try_exists().unwrap_or(true);
+        drop(lock);
+        (!whole).then_some(())
+    };
+    match abandoned() {
+        Some(()) => ContainerError::HalfMade,
+        None => ContainerError::Exists,
     }
 }
 

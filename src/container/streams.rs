@@ -1,13 +1,17 @@
 //! The streams of a program that has no terminal, where the caller's are one: copied, never handed in.
 
 use super::error::{ContainerError, sys};
+use crate::monitor::{NOBODY, PipeOwner};
+use crate::plan::Plan;
 use crate::plan::process::Stdio;
 use crate::sandbox::Streams;
-use crate::sys::process;
+use crate::sys::{fs::fs_magic, process};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, fchmod, fstat};
+use nix::unistd::{fchown, geteuid};
 use std::io::IsTerminal;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// A pipe whose other end the program has, and our own stream that it is copied to.
 pub(super) struct Relay {
@@ -43,6 +47,39 @@ pub(super) fn streams(stdio: Stdio, logged: bool) -> Result<(Streams, Vec<Relay>
         }
     }
     Ok((streams, relays))
+}
+
+/// PIPEFS_MAGIC (linux/magic.h).
+const PIPEFS: i64 = 0x5049_5045;
+
+/// Images link their logs to /dev/stdout, which is opened anew. A pipe for output lets its program do that, for writing:
+/// whose it is stays as it was, for an owner could read his own log back out of it. Files and named pipes of the caller
+/// are not touched, nor is what another user's are.
+pub(super) fn can_be_reopened(streams: &Streams, plan: &Plan, owner: PipeOwner) {
+    let user = plan.namespaces.user.as_ref();
+    let uid = user.and_then(|u| u.outside_uid(plan.process.uid));
+    let uid = uid.unwrap_or(plan.process.uid);
+    let (out, err) = (std::io::stdout(), std::io::stderr());
+    let callers = [out.as_fd(), err.as_fd()];
+    for (stream, caller) in streams[1..].iter().zip(callers) {
+        let fd = stream.as_ref().map_or(caller, |fd| fd.as_fd());
+        // What can't be opened again is the program's to say: it has its stream.
+        let _ = for_writing(fd, uid, owner);
+    }
+}
+
+fn for_writing(fd: BorrowedFd<'_>, uid: u32, owner: PipeOwner) -> nix::Result<()> {
+    let held = fstat(fd)?;
+    if held.st_mode & 0o777 == 0o222 {
+        return Ok(()); // the monitor's
+    }
+    let ours = held.st_uid == geteuid().as_raw() && fs_magic(fd)? == PIPEFS;
+    match owner {
+        PipeOwner::Nobody if ours => fchown(fd, Some(NOBODY.into()), None)?,
+        PipeOwner::Launcher if ours && uid != held.st_uid => {}
+        _ => return Ok(()),
+    }
+    fchmod(fd, Mode::from_bits_truncate(0o622))
 }
 
 /// One piece; false at the end.

@@ -93,6 +93,7 @@ impl Host {
             submounts: submounts(&mounts),
             apparmor: AppArmor::probe(&lsm),
             lsm,
+            memory: nix::sys::sysinfo::sysinfo().map_or(0, |info| info.ram_total()),
             now: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |d| d.as_secs()),

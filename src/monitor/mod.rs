@@ -24,5 +24,5 @@ mod words;
 
 pub use process::{NAME, main};
 pub use start::{Launching, Monitor, MonitorError, Word};
-pub use streams::PipeOwner;
+pub use streams::{NOBODY, PipeOwner};
 pub use table::TABLE;

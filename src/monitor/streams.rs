@@ -35,7 +35,8 @@ impl PipeOwner {
     }
 }
 
-const NOBODY: u32 = 65534;
+/// The user of nobody's files.
+pub const NOBODY: u32 = 65534;
 
 /// (read end, write end).
 pub(super) fn output(owner: PipeOwner) -> Result<(OwnedFd, OwnedFd), MonitorError> {

@@ -161,7 +161,12 @@ fn rules(mounts: &MountPlan, process: &ProcessPlan) -> Vec<PathRule> {
         },
     )];
     out.extend(executable(process));
-    for step in &mounts.steps {
+    for (at, step) in mounts.steps.iter().enumerate() {
+        // What a later mount hides has no path any more.
+        let mut later = mounts.steps[at + 1..].iter();
+        if later.any(|above| step.target.is_at_or_below(&above.target)) {
+            continue;
+        }
         match step.what {
             What::Dev { .. } | What::Device { .. } => {
                 out.push(rule(&step.target, Access::Devices));

@@ -152,6 +152,17 @@ pub enum PlanError {
     },
 }
 
+impl PlanError {
+    /// The same, its place as whoever asked knows it.
+    #[must_use]
+    pub fn placed(mut self, name: impl Fn(&str) -> String) -> Self {
+        if let Self::Mount { pointer, .. } | Self::Value { pointer, .. } = &mut self {
+            *pointer = name(pointer);
+        }
+        self
+    }
+}
+
 fn lacks_text(lacks: &[Lack]) -> String {
     let all: Vec<String> = lacks
         .iter()

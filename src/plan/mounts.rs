@@ -13,7 +13,7 @@ use super::{Lack, Line, PlanError, Weight};
 use crate::controls::ControlId;
 use crate::host::{Host, Privilege};
 use crate::paths::HostPath;
-use crate::policy::{Grant, Propagation, RootSource, Translation};
+use crate::policy::{Grant, Propagation, RootSource, Template, Translation};
 use crate::survey::{Program, Survey};
 use place::Builder;
 pub use words::*;
@@ -31,7 +31,7 @@ pub(super) fn plan(
         Privilege::User => By::Child,
     };
     let root = root(grant, host, survey, namespaces, by, lacks)?;
-    let mut builder = Builder::new(root, survey, by);
+    let mut builder = Builder::new(root, survey, by, grant.template == Template::Compat);
     steps::hidden(&mut builder, grant, host, survey, namespaces);
     if matches!(grant.root.source, RootSource::Embedded) {
         builder.add(

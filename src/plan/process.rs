@@ -96,6 +96,17 @@ pub enum Stdio {
     Terminal(Terminal),
 }
 
+/// Names alone, since a value may be anything: as many as a line holds.
+fn shown_env(env: &[String]) -> String {
+    let names: Vec<&str> = env.iter().filter_map(|e| e.split('=').next()).collect();
+    let some = names.iter().take(6).copied().collect::<Vec<_>>().join(" ");
+    match names.len() {
+        0 => "empty".into(),
+        n if n > 6 => format!("{some} and {} more", n - 6),
+        _ => some,
+    }
+}
+
 pub(super) fn names_only<S: serde::Serializer>(env: &[String], s: S) -> Result<S::Ok, S::Error> {
     s.collect_seq(env.iter().map(|e| e.split('=').next().unwrap_or_default()))
 }
@@ -281,6 +292,8 @@ impl ProcessPlan {
                 format!("{}: {command}", self.program.path),
                 &[ControlId::S8_4_3, ControlId::S8_5_2],
             ),
+            Line::new("directory", self.cwd.to_string(), &[ControlId::S8_4_13]),
+            Line::new("environment", shown_env(&self.env), &[ControlId::S8_2_2]),
             Line::new(
                 "exec",
                 exec,

@@ -40,7 +40,7 @@ pub use loosened::{Ceiling, ExecVerb, Loosened};
 pub use migration::{ImageNeeds, Migration, Need};
 pub use networks::{NetworkFolders, NetworkTable};
 pub use quantity::{Amount, Count, Cpus};
-pub use rules::{MOUNT_OPTIONS, decide, is_login, is_supervisor, looks_secret, rules_of};
+pub use rules::{MOUNT_OPTIONS, decide, is_login, is_supervisor, looks_secret, place, rules_of};
 pub use watch::Span;
 
 /// The answer of `decide`.

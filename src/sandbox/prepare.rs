@@ -161,6 +161,16 @@ pub enum PrepareError {
         /// What the kernel said.
         why: std::io::Error,
     },
+    /// Secrets that are no secrets by their size.
+    #[error(
+        "the secret {name} ({path}) does not fit into /run/secrets, which holds 4 MiB of all of them: give what is larger as a read-only volume"
+    )]
+    TooMuch {
+        /// The first that did not fit.
+        name: String,
+        /// Its file.
+        path: String,
+    },
     /// A namespace to be joined that is the launcher's, so the host's.
     #[error(
         "{path} is the launcher's own {name} namespace: the host's is never joined (SS-011/8.1.3); name another one, or leave the entry out for a new one: permission denied"

@@ -4,7 +4,7 @@
 
 use super::{Kind, View};
 use crate::paths::GuestPath;
-use crate::policy::Grant;
+use crate::policy::{Exec, Grant};
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use serde::Serialize;
@@ -85,12 +85,31 @@ pub(super) fn find(
     let mut last = None;
     for candidate in candidates(grant, first)? {
         match inspect(view, hidden, &candidate, args.clone(), 0) {
-            Ok(program) => return Ok(program),
+            Ok(program) => return listed(grant, view, program),
             Err(ProgramError::NotFound { .. }) if !first.contains('/') => {}
             Err(other) => last = last.or(Some(other)),
         }
     }
     Err(last.unwrap_or_else(|| ProgramError::NotInPath(first.clone())))
+}
+
+/// Under a template that lists what may be executed, the first program is no exception from the list.
+fn listed(grant: &Grant, view: &View<'_>, program: Program) -> Result<Program, ProgramError> {
+    let Exec::Listed(list) = &grant.exec else {
+        return Ok(program);
+    };
+    let is = |path: &GuestPath| view.lookup(path).is_ok_and(|(_, at)| at == program.path);
+    if list.iter().any(is) {
+        return Ok(program);
+    }
+    let list: Vec<&str> = list.iter().map(GuestPath::as_str).collect();
+    Err(ProgramError::NotExecutable {
+        path: program.path.to_string(),
+        why: format!(
+            "not among the programs that its exception lets be executed ({})",
+            list.join(" ")
+        ),
+    })
 }
 
 /// The sample service: the launcher's own file, mounted read-only in a root of its own.

@@ -4,7 +4,9 @@ use super::check;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use std::ffi::CStr;
+use std::io::Read;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 
 /// How `openat2` resolves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,21 @@ pub fn open_in_root(
             Err(errno) => return Err(errno),
         }
     }
+}
+
+/// A regular file's bytes, at most one more than `most`: who gets that many has been given a larger file. A FIFO or a
+/// device in its place blocks nobody and is refused, whatever it would say without end.
+pub fn read_regular(path: &std::path::Path, most: u64) -> std::io::Result<Vec<u8>> {
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// A file of procfs, sysfs or cgroupfs, whole. It tells no size, so std would begin with 32 bytes and grow; none is

@@ -6,6 +6,7 @@
 mod support;
 
 mod apparmor;
+mod asked;
 mod descriptors;
 mod hooks;
 mod killed;
@@ -29,6 +30,8 @@ fn verb(verb: &str, args: &[String]) -> Option<i32> {
         "eat" => Some(run::eat(&args[0])),
         "start-hook" => Some(hooks::start_hook(args)),
         "without" => Some(old_kernel::without(args)),
+        "host-name" => Some(asked::host_name()),
+        "reopen" => Some(asked::reopen(args)),
         "tty" => Some(support::terminal::tty()),
         "open-files" => Some(descriptors::open_files()),
         "make-dir" => Some(listener::make_dir()),

@@ -66,6 +66,7 @@ pub fn host() -> Host {
         submounts: Vec::new(),
         lsm: vec!["capability".into(), "landlock".into()],
         apparmor: Default::default(),
+        memory: 8 << 30,
         now: NOW,
     }
 }

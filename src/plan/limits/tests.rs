@@ -25,6 +25,7 @@ pub(super) fn host(cgroups: CgroupLayout, privilege: Privilege) -> Host {
         submounts: Vec::new(),
         lsm: Vec::new(),
         apparmor: Default::default(),
+        memory: 0,
         now: 0,
     }
 }

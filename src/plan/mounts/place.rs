@@ -11,15 +11,18 @@ pub(super) struct Builder<'a> {
     steps: Vec<Step>,
     survey: &'a Survey,
     by: By,
+    /// Whether one mount may hide another, as the compat template lets it.
+    stacked: bool,
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(root: RootPlan, survey: &'a Survey, by: By) -> Self {
+    pub(super) fn new(root: RootPlan, survey: &'a Survey, by: By, stacked: bool) -> Self {
         Self {
             root,
             steps: Vec::new(),
             survey,
             by,
+            stacked,
         }
     }
 
@@ -60,6 +63,14 @@ impl<'a> Builder<'a> {
     ) -> Result<&mut Step, PlanError> {
         let kind = self.kind_needed(&what);
         let target = self.place(target, kind, pointer)?;
+        let taken = self.steps.iter().find(|s| s.target == target);
+        if let Some(taken) = taken.filter(|_| !self.stacked) {
+            let what = format!(
+                "{target} is taken ({}, by this or another name of it): mount each place once",
+                taken.pointer
+            );
+            return Err(refuse(pointer, what));
+        }
         self.steps.push(Step {
             target,
             what,
@@ -92,6 +103,13 @@ impl<'a> Builder<'a> {
     pub(super) fn need_dir(&mut self, path: &GuestPath, pointer: &str) -> Result<(), PlanError> {
         if *path == GuestPath::root() || self.steps.iter().any(|s| s.target == *path) {
             return Ok(());
+        }
+        if let Some(Target::Present { kind, .. }) = self.survey.targets.get(path)
+            && *kind != Kind::Dir
+            && self.owner(path).is_none()
+        {
+            let what = format!("{path} is not a directory in the root: name a folder to start in");
+            return Err(refuse(pointer, what));
         }
         self.place(path, Kind::Dir, pointer).map(drop)
     }

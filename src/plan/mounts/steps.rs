@@ -186,8 +186,9 @@ fn bind(
         Some(Source::Absent(why)) => Err(PlanError::Mount {
             pointer: mount.pointer.clone(),
             what: format!(
-                "{path}, to be mounted at {}: {}: no such file or directory on the host?",
-                mount.target, why
+                "the host's {path}, to be mounted at {}: {}",
+                mount.target,
+                why.to_lowercase()
             ),
         }),
         None => Err(PlanError::Mount {
@@ -328,15 +329,18 @@ pub(super) fn secrets(
         return Ok(());
     }
     for secret in &grant.secrets {
-        if let Some(Source::Absent(why)) = builder.survey().sources.get(&secret.source) {
-            return Err(PlanError::Value {
-                pointer: "--secret".into(),
-                what: format!(
-                    "secret {}: can't open {}: {why}",
-                    secret.name, secret.source
-                ),
-            });
-        }
+        let why = match builder.survey().sources.get(&secret.source) {
+            Some(Source::Absent(why)) => why.as_str(),
+            Some(Source::Present(node)) if node.kind != Kind::File => "not a regular file",
+            _ => continue,
+        };
+        return Err(PlanError::Value {
+            pointer: "--secret".into(),
+            what: format!(
+                "secret {}: can't open {}: {why}",
+                secret.name, secret.source
+            ),
+        });
     }
     let noswap = builder.privileged() == By::Launcher && host.kernel >= (6, 4);
     if !noswap {

@@ -139,11 +139,22 @@ impl<'a> Case<'a> {
         found: impl Display,
         remedy: impl Display,
     ) {
+        let place = self.place(pointer);
+        let mut remedy = remedy.to_string();
+        // Who has an exception that is over should not look for a mistake in it.
+        let mut clamps = self.grant.clamps.iter().rev();
+        let lapsed = clamps.find_map(|c| {
+            let why = c.granted.strip_prefix(LAPSED)?;
+            (c.pointer == place).then_some(why)
+        });
+        if let Some(why) = lapsed {
+            remedy += &format!(" ({why})");
+        }
         let violation = Violation {
             control,
-            pointer: self.place(pointer),
+            pointer: place,
             found: found.to_string(),
-            remedy: remedy.to_string(),
+            remedy,
         };
         if !self
             .violations
@@ -186,7 +197,7 @@ impl<'a> Case<'a> {
             return true;
         }
         for (control, why) in lapsed {
-            self.cut(control, pointer, &grants, format!("not granted: {why}"));
+            self.cut(control, pointer, &grants, format!("{LAPSED}{why}"));
         }
         false
     }
@@ -221,33 +232,43 @@ impl<'a> Case<'a> {
         ceiling: T,
         of: fn(&crate::policy::Ceiling) -> Option<T>,
     ) -> T {
-        let lifted = |g: &Loosened| {
-            g.limits
-                .as_ref()
-                .and_then(of)
-                .is_some_and(|max| max >= asked)
-        };
-        if asked <= ceiling || self.waived(pointer, format!("{pointer} {asked}"), lifted) {
+        let granted = |g: &Loosened| g.limits.as_ref().and_then(of);
+        let lifted = |to: T| move |g: &Loosened| granted(g).is_some_and(|max| max >= to);
+        let what = |amount: T| format!("{pointer} {amount}");
+        if asked <= ceiling || self.waived(pointer, what(asked), lifted(asked)) {
             return asked;
         }
-        self.over(ControlId::S8_1_4, pointer, asked, ceiling);
-        ceiling
+        // What exceptions give is more than the policy's, and less than was asked.
+        let given = self.in_force().filter_map(|e| granted(&e.grant));
+        let most = given.fold(ceiling, T::max);
+        if most > ceiling {
+            self.waived(pointer, what(most), lifted(most));
+        }
+        self.over(ControlId::S8_1_4, pointer, asked, most);
+        most
     }
 
-    /// The flag that a JSON pointer stands for, when the request came from a command line.
     fn place(&self, pointer: &str) -> String {
-        if !self.standalone() {
-            return pointer.into();
-        }
-        let flag = FLAGS.iter().find(|(prefix, _)| pointer.starts_with(prefix));
-        // In a config.json the reader finds the pointer, unless a flag has written over it.
-        let by_flag = |prefix: &str| match &self.bundle.extras.by_flag {
-            None => true,
-            Some(given) => given.iter().any(|g| g == prefix),
-        };
-        let flag = flag.filter(|(prefix, _)| by_flag(prefix));
-        flag.map_or(pointer, |(_, flag)| flag).into()
+        place(self.bundle, pointer)
     }
+}
+
+/// What is noted of an exception that is not in force, in front of why.
+const LAPSED: &str = "not granted: ";
+
+/// The flag that a JSON pointer stands for, when the request came from a command line.
+pub fn place(bundle: &Bundle, pointer: &str) -> String {
+    if bundle.caller != Caller::Standalone {
+        return pointer.into();
+    }
+    let flag = FLAGS.iter().find(|(prefix, _)| pointer.starts_with(prefix));
+    // In a config.json the reader finds the pointer, unless a flag has written over it.
+    let by_flag = |prefix: &str| match &bundle.extras.by_flag {
+        None => true,
+        Some(given) => given.iter().any(|g| g == prefix),
+    };
+    let flag = flag.filter(|(prefix, _)| by_flag(prefix));
+    flag.map_or(pointer, |(_, flag)| flag).into()
 }
 
 /// Flags of `run` by what they become in config.json.

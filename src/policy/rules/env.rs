@@ -80,7 +80,12 @@ pub fn is_secret(name: &str, value: &str) -> bool {
     if pointer || switch {
         return false;
     }
-    let words: Vec<&str> = name.split(['_', '-', '.']).collect();
+    // The second of two is no less a secret: DB_PASSWORD2.
+    let words: Vec<&str> = name
+        .split(['_', '-', '.'])
+        .map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()))
+        .filter(|word| !word.is_empty())
+        .collect();
     words
         .iter()
         .any(|word| WORDS.contains(word) || ENDINGS.iter().any(|end| word.ends_with(end)))
@@ -124,6 +129,9 @@ mod tests {
             "GITHUB_TOKEN",
             "DB_PASSWD",
             "AUTHTOKEN",
+            "DB_PASSWORD2",
+            "API_TOKEN_1",
+            "API_KEY1",
         ] {
             assert!(is_secret(name, "x7"), "{name}");
         }

@@ -39,6 +39,7 @@ mod unsupported;
 mod volumes;
 mod watch;
 
+pub use case::place;
 pub use env::is_secret as looks_secret;
 pub use mount_options::MOUNT_OPTIONS;
 pub use process::{is_login, is_supervisor};

@@ -25,6 +25,8 @@ pub(super) struct MountOptions {
     /// `remount`: what is mounted there already is meant.
     pub remount: bool,
     pub size: Option<Amount>,
+    /// The same in hundredths of the host's memory.
+    pub share: Option<u64>,
     pub inodes: Option<u64>,
     pub mode: Option<u32>,
     pub uid: Option<u32>,
@@ -202,8 +204,13 @@ fn value(out: &mut MountOptions, option: &str) -> bool {
     };
     match key {
         "size" => {
-            out.size = size(value);
-            out.size.is_some()
+            // The last one counts, as for the kernel.
+            let share = value.strip_suffix('%').map(|share| whole(share, 10));
+            (out.size, out.share) = match share {
+                Some(share) => (None, share),
+                None => (size(value), None),
+            };
+            out.size.is_some() || out.share.is_some()
         }
         "nr_inodes" => size(value).map(|n| out.inodes = Some(n.0)).is_some(),
         "mode" => octal().map(|m| out.mode = Some(m)).is_some(),
@@ -224,11 +231,8 @@ fn whole(text: &str, radix: u32) -> Option<u64> {
         .flatten()
 }
 
-/// tmpfs(5): a number with k, m or g. Per cent and 0 (no limit) come back as unlimited.
+/// tmpfs(5): a number with k, m or g. 0 (no limit) comes back as unlimited.
 fn size(text: &str) -> Option<Amount> {
-    if let Some(share) = text.strip_suffix('%') {
-        return whole(share, 10).map(|_| Amount::UNLIMITED);
-    }
     let shift = match text.bytes().last()?.to_ascii_lowercase() {
         b'k' => 10,
         b'm' => 20,
@@ -260,7 +264,9 @@ mod tests {
     fn sizes_are_read_whole() {
         assert_eq!(read(&["size=65536k"]).size, Some(Amount(64 << 20)));
         assert_eq!(read(&["size=0"]).size, Some(Amount::UNLIMITED));
-        assert_eq!(read(&["size=50%"]).size, Some(Amount::UNLIMITED));
+        assert_eq!(read(&["size=1m", "size=50%"]).size, None);
+        assert_eq!(read(&["size=50%"]).share, Some(50));
+        assert_eq!(read(&["size=%"]).unknown, ["size=%"]);
         for wrong in [
             "size=",
             "size=+1",

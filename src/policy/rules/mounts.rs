@@ -233,7 +233,10 @@ fn misplaced(
 ) {
     let tmpfs = matches!(source, MountSource::Tmpfs { .. } | MountSource::Dev);
     let bind = matches!(source, MountSource::Bind { .. });
-    let sized = options.size.is_some() || options.inodes.is_some() || options.copy_up;
+    let sized = options.size.is_some()
+        || options.share.is_some()
+        || options.inodes.is_some()
+        || options.copy_up;
     if sized && !tmpfs {
         let place = format!("{pointer}/options");
         case.cut(
@@ -295,7 +298,14 @@ fn devpts(case: &mut Case<'_>, pointer: &str, options: &MountOptions) -> Option<
 fn tmpfs(case: &mut Case<'_>, pointer: &str, options: &MountOptions) -> MountSource {
     let range = case.policy.ceilings.limits.tmpfs;
     let place = format!("{pointer}/options");
-    let size = match options.size {
+    let share = |hundredths: u64| {
+        let bytes = u128::from(case.host.memory) * u128::from(hundredths) / 100;
+        match u64::try_from(bytes).unwrap_or(u64::MAX) {
+            0 => Amount::UNLIMITED, // as the kernel takes it
+            bytes => Amount(bytes),
+        }
+    };
+    let size = match options.size.or(options.share.map(share)) {
         None => range.default,
         Some(asked) => case.bounded(&place, asked, range.max, |c| c.tmpfs),
     };

@@ -51,12 +51,14 @@ pub(super) fn tcp(case: &mut Case<'_>) {
             g.max_ports.is_some_and(|n| n as usize >= count)
         })
     {
+        let given = case.in_force().filter_map(|e| e.grant.max_ports);
+        let most = given.fold(case.policy.ceilings.max_ports, u32::max);
         // Which one to drop is not the launcher's to guess: the first is no better than the last.
         case.refuse(
             ControlId::S8_5_5,
             &pointer,
             what,
-            format!("declare at most {ceiling}, or get an exception with max_ports"),
+            format!("declare at most {most}, or get an exception with max_ports"),
         );
     }
     low_ports(case, ports.iter().chain(&datagrams).min());

@@ -45,12 +45,10 @@ pub(super) fn bind(
             return None;
         }
     };
-    let open = case
-        .policy
-        .ceilings
-        .volumes
-        .iter()
-        .all(|layer| layer.verdict(&path));
+    let states = case.bundle.extras.states.as_deref();
+    let of_launcher = states.is_some_and(|states| is_below(&path, states));
+    let mut layers = case.policy.ceilings.volumes.iter();
+    let open = !of_launcher && layers.all(|layer| layer.verdict(&path));
     if !open
         && !case.waived(&place, format!("a bind mount of {path}"), |g| {
             g.sources.iter().any(|s| is_below(&path, s))

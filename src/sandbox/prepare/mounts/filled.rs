@@ -5,8 +5,12 @@ use super::super::{PrepareError, c_string};
 use super::nodes::made;
 use super::{Compiler, flags};
 use crate::plan::mounts::{Attrs, By, DevNodes, Step, What};
+use crate::sys::fs::read_regular;
 use crate::sys::mount::{MountAttr, attr};
 use std::ffi::CString;
+
+/// Bytes that /run/secrets holds, in whole pages.
+const SECRETS: u64 = 4 << 20;
 
 impl Compiler<'_> {
     pub(super) fn dev(&mut self, step: &Step, slot: Slot, label: &str) -> Result<(), PrepareError> {
@@ -70,16 +74,25 @@ impl Compiler<'_> {
         owner: (u32, u32),
         noswap: bool,
     ) -> Result<(), PrepareError> {
-        let mut options = vec![("size", "4m".to_string()), ("mode", "0555".into())];
+        let mut options = vec![("size", SECRETS.to_string()), ("mode", "0555".into())];
         if noswap {
             options.push(("noswap", String::new()));
         }
         self.fillable(step, slot, label, &options)?;
+        let mut room = SECRETS;
         for (name, source) in files {
-            let contents = std::fs::read(source.as_path()).map_err(|why| PrepareError::Open {
-                path: source.to_string(),
-                why,
-            })?;
+            let contents =
+                read_regular(source.as_path(), room).map_err(|why| PrepareError::Open {
+                    path: format!("{source}, the secret {name}"),
+                    why,
+                })?;
+            let taken = (contents.len() as u64).next_multiple_of(4096);
+            room = room
+                .checked_sub(taken)
+                .ok_or_else(|| PrepareError::TooMuch {
+                    name: name.clone(),
+                    path: source.to_string(),
+                })?;
             let path = c_string(name, label)?;
             self.push(
                 step.by,
