@@ -52,8 +52,11 @@ pub fn warnings(plan: &Plan) {
 pub fn clamps(clamps: &[crate::policy::Clamp]) {
     for clamp in clamps {
         say(&format!(
-            "{}: {} -> {} ({})",
-            clamp.pointer, clamp.asked, clamp.granted, clamp.control
+            "{}{} -> {} ({})",
+            crate::plan::in_front(&clamp.pointer),
+            clamp.asked,
+            clamp.granted,
+            clamp.control
         ));
     }
 }

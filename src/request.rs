@@ -253,7 +253,11 @@ pub fn secret(text: &str) -> Result<Secret, NotUnderstood> {
             }),
             Err(why) => no(text, format!("{expected}: {why}")),
         },
-        _ => no(text, expected),
+        Some((name, _)) => no(
+            text,
+            format!("{name:?} is not a name of letters, digits and _ + . -: {expected}"),
+        ),
+        None => no(text, expected),
     }
 }
 

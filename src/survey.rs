@@ -16,6 +16,7 @@ pub use view::View;
 use view::{node, open_host};
 
 mod hidden;
+mod home;
 mod ids;
 mod link;
 pub mod network;

@@ -72,6 +72,12 @@ pub enum ContainerError {
         /// Its mode.
         mode: u32,
     },
+    /// The state folder is a link, which leads elsewhere tomorrow.
+    #[error("{path} is a symbolic link: give the state folder itself (--root)")]
+    StoreIsLink {
+        /// Where.
+        path: String,
+    },
     /// A state file that makes no sense.
     #[error("{path} is damaged ({why}): delete the container with --force")]
     StateDamaged {

@@ -165,6 +165,11 @@ impl Store {
             .create(&self.root);
         at(made, "make the state folder", &self.root)?;
         let meta = at(fs::symlink_metadata(&self.root), "look at", &self.root)?;
+        if meta.is_symlink() {
+            return Err(ContainerError::StoreIsLink {
+                path: self.root.display().to_string(),
+            });
+        }
         // An engine's own folder may be readable by others, never writable.
         if meta.uid() != nix::unistd::geteuid().as_raw()
             || meta.mode() & 0o022 != 0

@@ -132,7 +132,7 @@ pub enum PlanError {
     #[error(transparent)]
     Program(#[from] ProgramError),
     /// A mount can't be made where it was asked.
-    #[error("{pointer}: {what}")]
+    #[error("{}{what}", in_front(pointer))]
     Mount {
         /// JSON pointer or flag.
         pointer: String,
@@ -143,13 +143,21 @@ pub enum PlanError {
     #[error("{}", lacks_text(.0))]
     Lacking(Vec<Lack>),
     /// A value that can't be carried out.
-    #[error("{pointer}: {what}")]
+    #[error("{}{what}", in_front(pointer))]
     Value {
         /// JSON pointer or flag.
         pointer: String,
         /// What was found and what to do.
         what: String,
     },
+}
+
+/// A place with what divides it from what is said of it; nothing where it is the launcher's own.
+pub(crate) fn in_front(place: &str) -> String {
+    match place {
+        "" => String::new(),
+        place => format!("{place}: "),
+    }
 }
 
 impl PlanError {

@@ -147,13 +147,19 @@ pub(super) fn plan(
     lacks.extend(no_label(grant, host));
     let new_pid = namespaces.is_new(NamespaceKind::Pid);
     let listening = grant.openings.listening();
+    let home = program.home.as_ref().map(|home| format!("HOME={home}"));
     let found = (3..)
         .take(listening.len())
         .chain(asked.descriptors.iter().copied());
     let found: Vec<i32> = found.collect();
     Ok(ProcessPlan {
+        env: [
+            asked.env.clone(),
+            home.into_iter().collect(),
+            activation(&listening),
+        ]
+        .concat(),
         program,
-        env: [asked.env.clone(), activation(&listening)].concat(),
         cwd: asked.cwd.clone(),
         uid: asked.uid,
         gid: asked.gid,

@@ -1,6 +1,6 @@
 //! The plan as one screen of text: topic, deed, controls; then clamps, exceptions, lacks.
 
-use super::Plan;
+use super::{Plan, in_front};
 use std::fmt;
 
 impl fmt::Display for Plan {
@@ -20,8 +20,12 @@ impl fmt::Display for Plan {
         for clamp in &self.clamps {
             writeln!(
                 f,
-                "  {:<13}{}: {} -> {}  [{}]",
-                "clamped", clamp.pointer, clamp.asked, clamp.granted, clamp.control
+                "  {:<13}{}{} -> {}  [{}]",
+                "clamped",
+                in_front(&clamp.pointer),
+                clamp.asked,
+                clamp.granted,
+                clamp.control
             )?;
         }
         for waiver in &self.waivers {

@@ -2,7 +2,7 @@
 //!
 //! `#!` is resolved here, since a close-on-exec program descriptor can't be a script (execveat(2), ENOENT).
 
-use super::{Kind, View};
+use super::{Kind, View, home};
 use crate::paths::GuestPath;
 use crate::policy::{Exec, Grant};
 use nix::errno::Errno;
@@ -22,6 +22,9 @@ pub struct Program {
     pub args: Vec<String>,
     /// What it is.
     pub shape: Shape,
+    /// The home of its user, where the request names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
 }
 
 /// ELF, alone or with a loader, reached directly or through `#!`.
@@ -85,7 +88,10 @@ pub(super) fn find(
     let mut last = None;
     for candidate in candidates(grant, first)? {
         match inspect(view, hidden, &candidate, args.clone(), 0) {
-            Ok(program) => return listed(grant, view, program),
+            Ok(program) => {
+                let home = home::of_user(grant, view);
+                return listed(grant, view, Program { home, ..program });
+            }
             Err(ProgramError::NotFound { .. }) if !first.contains('/') => {}
             Err(other) => last = last.or(Some(other)),
         }
@@ -121,6 +127,7 @@ fn embedded(args: &[String]) -> Program {
             loader: None,
             script: None,
         },
+        home: None,
     }
 }
 
@@ -217,6 +224,7 @@ fn plain(path: GuestPath, args: Vec<String>) -> Program {
             loader: None,
             script: None,
         },
+        home: None,
     }
 }
 

@@ -272,3 +272,25 @@ fn a_share_of_the_memory_is_that_share() {
     let share = memory / 100; // in whole pages
     assert!(kib.abs_diff(share) < 8, "{line}, of {memory} KiB");
 }
+
+#[test]
+fn the_home_is_the_images_where_nothing_is_asked() {
+    need!(Root);
+    let rig = Rig::new();
+    let passwd = rig.path("rootfs/etc/passwd");
+    fs::write(&passwd, "web:x:65532:0::/srv/web:/bin/sh\n").unwrap();
+    let home = |ran: &Ran| {
+        let lines = ran.ok().lines().filter_map(|l| l.strip_prefix("HOME="));
+        lines.map(String::from).collect::<Vec<_>>()
+    };
+    assert_eq!(home(&rig.run(&[], &["env"])), ["/srv/web"]);
+    assert_eq!(home(&rig.run(&["--user", "7"], &["env"])), ["/"]);
+    let asked = rig.run(&["--env", "HOME=/asked"], &["env"]);
+    assert_eq!(home(&asked), ["/asked"]);
+    let spec = rig.spec(&["env"]);
+    assert_eq!(home(&rig.through(&spec)), ["/srv/web"]);
+    // What is no file of a few users is nobody's word, and holds nobody up.
+    fs::remove_file(&passwd).unwrap();
+    nix::unistd::mkfifo(&passwd, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert_eq!(home(&rig.run(&[], &["env"])), ["/"]);
+}
