@@ -40,6 +40,12 @@ pub(super) fn failure(argv: &[String], text: impl Into<String>) -> Failure {
     }
 }
 
+/// The standard library's words for what is no number, which do not say what would be one.
+const NO_NUMBER: [&str; 2] = [
+    "invalid digit found in string",
+    "cannot parse integer from empty string",
+];
+
 /// Help and version on standard output with 0; a wrong word is told as every other failure.
 pub(super) fn usage(error: &clap::Error, argv: &[String], sink: &Sink) -> u8 {
     if error.exit_code() == 0 {
@@ -77,7 +83,11 @@ fn sentence(error: &clap::Error, argv: &[String]) -> String {
     let text = text.strip_prefix("error: ").unwrap_or(text);
     let one_line = |part: &str| part.split_whitespace().collect::<Vec<_>>().join(" ");
     let parts: Vec<String> = text.split("\n  tip: ").map(one_line).collect();
-    parts.join("; ")
+    let said = parts.join("; ");
+    match NO_NUMBER.iter().find_map(|words| said.strip_suffix(words)) {
+        Some(before) => format!("{before}expected a whole number"),
+        None => said,
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +111,10 @@ mod tests {
             said("cofferdam run --rootf / x"),
             "unexpected argument '--rootf' found; a similar argument exists: '--rootfs'; \
              to pass '--rootf' as a value, use '-- --rootf'"
+        );
+        assert_eq!(
+            said("cofferdam update --cpu-period x y"),
+            "invalid value 'x' for '--cpu-period <N>': expected a whole number"
         );
         assert_eq!(
             said("cofferdam policy"),
