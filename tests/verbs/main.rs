@@ -11,6 +11,7 @@ mod exec;
 mod exec_terminal;
 mod forms;
 mod lives;
+mod mistakes;
 mod pause;
 mod update;
 

@@ -1,0 +1,93 @@
+//! What is asked wrongly, or can't be looked at: a sentence, the right code, in the place where errors go.
+
+use crate::support::{Rig, finish, text};
+use serde_json::Value;
+use std::fs;
+use std::process::Command;
+
+/// A command line that can't be read is told like every other failure: as JSON, and into the log.
+#[test]
+fn a_mistake_in_the_words_goes_where_the_log_is_said_to_be() {
+    let rig = Rig::new();
+    let log = rig.path("l.json");
+    let cases: &[(&[&str], i32, &str)] = &[
+        (
+            &["run", "--rootfs", "/", "--user", "q", "x", "--", "a"],
+            125,
+            "--user",
+        ),
+        (&["state"], 1, "<ID>"),
+        (&["policy", "bogus"], 125, "'bogus'"),
+        (&["logs", "--bogus"], 125, "'--bogus'"),
+        (&["lst"], 3, "'lst'; a similar subcommand exists: 'list'"),
+    ];
+    for (args, code, part) in cases {
+        let _ = fs::remove_file(&log);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cofferdam"));
+        command.args(["--log", text(&log), "--log-format", "json"]);
+        command.args(*args);
+        let ran = finish(command);
+        ran.refused(*code, &[part, "see --help"]);
+        let logged = fs::read_to_string(&log).unwrap();
+        for line in [&ran.err, &logged] {
+            let line: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(line["level"], "error", "{args:?}");
+            assert!(line["msg"].as_str().unwrap().contains(part), "{line}");
+            assert!(line["time"].is_string(), "{line}");
+        }
+    }
+    // As text where nothing else is asked for; what stands behind -- is the program's.
+    let words = [
+        "run",
+        "--user",
+        "q",
+        "x",
+        "--",
+        "--log",
+        "/nope/x",
+        "--log-format",
+        "json",
+    ];
+    let ran = rig.call(&words);
+    ran.refused(125, &["cofferdam: ", "--user"]);
+    let equals = format!("--log={}", text(&log));
+    let _ = fs::remove_file(&log);
+    rig.call(&["--log-format=json", &equals, "run"])
+        .refused(125, &["{\""]);
+    assert!(fs::read_to_string(&log).unwrap().contains("<NAME>"));
+}
+
+#[test]
+fn a_number_that_is_none_is_said_with_what_is_wanted() {
+    let rig = Rig::new();
+    let cases: &[(&[&str], i32, &str)] = &[
+        (
+            &["run", "--stop-timeout", "18446744073709551615", "x"],
+            125,
+            "a number of seconds from 0 to 4294967295, or never",
+        ),
+        (
+            &["run", "--pids", "-1", "x"],
+            125,
+            "expected a whole number, 1 or more",
+        ),
+        (
+            &["run", "--pids", "0", "x"],
+            125,
+            "expected a whole number, 1 or more",
+        ),
+        (
+            &["run", "--nofile=x", "x"],
+            125,
+            "expected a whole number, 16 or more",
+        ),
+        (
+            &["create", "--preserve-fds", "x", "x"],
+            1,
+            "expected a whole number",
+        ),
+    ];
+    for (args, code, part) in cases {
+        rig.call(args).refused(*code, &[part]);
+    }
+}
