@@ -47,7 +47,8 @@ pub(super) fn create(
     let bundle = Bundle::load(&dir, &args.id, Caller::Engine, extras);
     let mut bundle = bundle.map_err(|e| fail(&e.to_string()))?;
     let resolver = resolver(global, &mut bundle).map_err(Failure::of_create)?;
-    let planned = plan_bundle(global, bundle, Purpose::Launch).map_err(Failure::of_create)?;
+    let purpose = Purpose::Launch(args.record.as_deref());
+    let planned = plan_bundle(global, bundle, purpose).map_err(Failure::of_create)?;
     let terminal = matches!(planned.plan.process.stdio, Stdio::Terminal(_));
     let console = match (terminal, &args.console_socket) {
         (false, None) => None,

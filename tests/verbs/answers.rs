@@ -2,7 +2,9 @@
 
 use crate::need;
 use crate::support::{Alive, Ran, Rig, finish, text, unique};
+use serde_json::Value;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 const FULL: &str = "No space left on device";
@@ -156,4 +158,63 @@ fn events_that_cannot_be_written_are_said_once() {
     let events = rig.path("events");
     let ran = rig.run(&["--events", text(&events)], &["exit", "0"]);
     assert_eq!((ran.ok(), ran.err.as_str()), ("", ""));
+}
+
+/// What `--record` names gets the line that the policy's own file gets, also where nothing was launched.
+#[test]
+fn a_refusal_is_on_record_wherever_records_were_asked_for() {
+    need!(Root);
+    let rig = Rig::new();
+    let (site, root) = (rig.path("site.jsonl"), rig.rootfs());
+    let refused = |record: &str, redirection: &str| {
+        let program = ["rf", "--", "/payload"];
+        let asked = ["--rootfs", text(&root), "--memory", "17g"];
+        let words = [&["run", "--record", record], &asked[..], &program].concat();
+        redirected(&rig, redirection, &words).refused(125, &["refused by policy", "17"]);
+    };
+    // Where policy keeps none, too.
+    let (file, opened) = (rig.path("file.jsonl"), rig.path("opened.jsonl"));
+    refused(text(&file), "");
+    let policy = format!("version = 1\nrecords = {:?}\n", text(&site));
+    fs::write(rig.path("policy.toml"), policy).unwrap();
+    refused(text(&file), "");
+    refused("9", &format!("9>>{}", text(&opened)));
+    let lines = |path: &Path| -> Vec<String> {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines().map(String::from).collect()
+    };
+    let kept = lines(&site);
+    assert_eq!(kept.len(), 2);
+    assert_eq!(lines(&file)[1..], kept[..1]);
+    assert_eq!(lines(&opened), kept[1..]);
+    let first: Value = serde_json::from_str(&lines(&file)[0]).unwrap();
+    assert_eq!(
+        (&first["result"], &first["name"]),
+        (&"refused".into(), &"rf".into())
+    );
+    // An engine's request.
+    let mut spec = rig.spec(&["exit", "0"]);
+    spec["process"]["terminal"] = true.into();
+    let (bundle, engine) = (rig.bundle(&spec), rig.path("engine.jsonl"));
+    let create = [
+        "create",
+        "--record",
+        text(&engine),
+        "--bundle",
+        text(&bundle),
+        "rf",
+    ];
+    rig.call(&create).refused(1, &["refused by policy"]);
+    assert_eq!(lines(&engine), lines(&site)[2..]);
+    // The caller's mistake costs the site nothing.
+    let nowhere = [
+        "create",
+        "--record",
+        "/nope/x",
+        "--bundle",
+        text(&bundle),
+        "rf",
+    ];
+    rig.call(&nowhere).refused(1, &["/nope/x"]);
+    assert_eq!(lines(&site).len(), 4);
 }
