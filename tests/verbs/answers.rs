@@ -218,3 +218,17 @@ fn a_refusal_is_on_record_wherever_records_were_asked_for() {
     rig.call(&nowhere).refused(1, &["/nope/x"]);
     assert_eq!(lines(&site).len(), 4);
 }
+
+#[test]
+fn the_sample_says_that_it_can_t_say_what_it_found() {
+    need!(Root, Landlock);
+    let rig = Rig::new();
+    let name = unique("hello");
+    redirected(&rig, "", &["run", &name, "--once"]).ok();
+    redirected(&rig, ">/dev/full", &["run", &name, "--once"])
+        .refused(1, &["cofferdam-sample: ", "standard output", FULL]);
+    // Nor does it need anybody to hear that.
+    let ran = redirected(&rig, ">/dev/full 2>&1", &["run", &name, "--once"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    rig.assert_clean(&name);
+}
