@@ -91,3 +91,32 @@ fn a_number_that_is_none_is_said_with_what_is_wanted() {
         rig.call(args).refused(*code, &[part]);
     }
 }
+
+#[test]
+fn a_policy_that_is_no_text_is_said_with_its_place() {
+    let rig = Rig::new();
+    let policy = rig.path("policy.toml");
+    let check = || rig.call(&["policy", "check"]);
+    fs::write(&policy, b"version = 1\n# \xc3\xa9 \xff\n").unwrap();
+    let place = format!("{}:2:5: not UTF-8", text(&policy));
+    let checked = check();
+    assert_eq!(checked.code, 1, "{checked:?}");
+    assert!(checked.out.starts_with(&place), "{checked:?}");
+    let json = rig.call(&["policy", "check", "--json"]);
+    let value: Value = serde_json::from_str(&json.out).unwrap();
+    let problem = &value["problems"][0];
+    assert_eq!(
+        (&problem["line"], &problem["column"]),
+        (&2.into(), &5.into())
+    );
+    assert_eq!(json.code, 1);
+    rig.run(&[], &["exit", "0"]).refused(125, &[&place]);
+    // An exception too.
+    fs::write(&policy, "version = 1\n").unwrap();
+    rig.except("8.4.14", "template = \"compat\"");
+    check().ok();
+    fs::write(rig.path("exceptions.d/b.toml"), b"\xff").unwrap();
+    let checked = check();
+    assert_eq!(checked.code, 1, "{checked:?}");
+    assert!(checked.out.contains("b.toml:1:1: not UTF-8"), "{checked:?}");
+}
