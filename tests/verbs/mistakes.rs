@@ -1,8 +1,12 @@
 //! What is asked wrongly, or can't be looked at: a sentence, the right code, in the place where errors go.
 
-use crate::support::{Rig, finish, text};
+use crate::need;
+use crate::support::{Rig, finish, text, unique};
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 /// A command line that can't be read is told like every other failure: as JSON, and into the log.
@@ -119,4 +123,47 @@ fn a_policy_that_is_no_text_is_said_with_its_place() {
     let checked = check();
     assert_eq!(checked.code, 1, "{checked:?}");
     assert!(checked.out.contains("b.toml:1:1: not UTF-8"), "{checked:?}");
+}
+
+/// What another user has closed is not empty: it can't be seen.
+#[test]
+fn a_state_folder_of_somebody_else_s_is_said_to_be_closed() {
+    need!(Root);
+    let rig = Rig::new();
+    let id = unique("theirs");
+    let bundle = rig.bundle(&rig.spec(&["exit", "0"]));
+    rig.call(&["create", "--bundle", text(&bundle), &id]).ok();
+    // Where a stranger can reach it.
+    let program = rig.path("cofferdam");
+    fs::copy(env!("CARGO_BIN_EXE_cofferdam"), &program).unwrap();
+    let at = |root: &Path, args: &[&str]| {
+        let mut command = Command::new(&program);
+        command.arg("--root").arg(root).args(args);
+        command.uid(65534).gid(65534);
+        finish(command)
+    };
+    let stranger = |args: &[&str]| at(&rig.state(), args);
+    let verbs: [&[&str]; 6] = [
+        &["list"],
+        &["list", "-q"],
+        &["state", &id],
+        &["ps", &id],
+        &["kill", &id],
+        &["delete", "--force", &id],
+    ];
+    for args in verbs {
+        let parts = [text(&rig.state()).to_string(), "uid 0 with mode 700".into()];
+        let ran = stranger(args);
+        ran.refused(1, &[&parts[0], &parts[1]]);
+        assert_eq!(ran.out, "", "{args:?}");
+    }
+    // Its own, where nothing is yet.
+    at(&rig.path("nothing"), &["list", "-q"]).ok();
+    // One that can be looked into, with containers that can't.
+    fs::set_permissions(rig.state(), fs::Permissions::from_mode(0o755)).unwrap();
+    stranger(&["list", "-q"]).refused(1, &[&id, "Permission denied"]);
+    stranger(&["state", "nobody"]).refused(1, &["does not exist"]);
+    fs::set_permissions(rig.state(), fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(rig.call(&["list", "-q"]).ok().contains(&id));
+    rig.call(&["delete", "--force", &id]).ok();
 }
