@@ -14,7 +14,7 @@ fn begin(argv: Vec<std::ffi::OsString>) -> i32 {
         .map(std::ffi::OsString::into_string)
         .collect();
     let Ok(words) = words else {
-        eprintln!("cofferdam: an argument is not UTF-8 text: names and paths must be");
+        cofferdam::report::say("an argument is not UTF-8 text: names and paths must be");
         return cofferdam::outcome::FAILED.into();
     };
     let name = words

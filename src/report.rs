@@ -9,11 +9,22 @@ pub use features::features;
 use crate::container::State;
 use crate::plan::Plan;
 use crate::policy::CheckReport;
+use crate::sys::output::{self, Output};
+use nix::errno::Errno;
 use std::io::Write;
 
-/// A line on standard output; a closed pipe is not an error worth a panic.
+/// A line on standard output. That it can't be written is said once, by whoever ends the process ([`unwritten`]).
 pub fn line(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    let _ = Output.write_all(format!("{text}\n").as_bytes());
+}
+
+/// Why what was printed is not all there. Nothing where its reader has gone: he has what he wanted (`| head`).
+pub fn unwritten() -> Option<String> {
+    let errno = output::failure().filter(|e| *e != Errno::EPIPE)?;
+    Some(format!(
+        "can't write the answer to standard output (write): {}; what is there is not all of it, so ask again with an output that takes it",
+        errno.desc()
+    ))
 }
 
 /// A line for the person, on standard error.

@@ -3,8 +3,9 @@
 //! It is this same binary under another name, run as the payload of `cofferdam run NAME` in the embedded root.
 
 use crate::paths::GuestPath;
+use crate::sys::output::Output;
 use std::fmt::Write as _;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 /// The name that the service is executed under; `main` looks at it.
@@ -20,23 +21,41 @@ pub fn path() -> GuestPath {
 
 /// The service: `--once` prints and ends. Returns the exit code.
 pub fn main(args: &[String]) -> i32 {
-    let report = report();
-    print!("{report}");
-    if args.iter().any(|a| a == "--once") {
-        return 0;
-    }
-    match TcpListener::bind(("127.0.0.1", PORT)) {
-        Ok(listener) => {
-            println!("serving this on http://127.0.0.1:{PORT}/ of its own network namespace");
-            for stream in listener.incoming().flatten() {
-                let _ = answer(stream, &report);
-            }
-            0
-        }
-        Err(error) => {
-            eprintln!("can't bind 127.0.0.1:{PORT}: {error}");
+    let once = args.iter().any(|a| a == "--once");
+    match serve(once) {
+        Ok(()) => 0,
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "{NAME}: {why}");
             1
         }
+    }
+}
+
+fn serve(once: bool) -> Result<(), String> {
+    let report = report();
+    say(&report)?;
+    if once {
+        return Ok(());
+    }
+    let listener = TcpListener::bind(("127.0.0.1", PORT)).map_err(|why| {
+        format!("can't bind 127.0.0.1:{PORT}: {why}; end what else listens there")
+    })?;
+    say(&format!(
+        "serving this on http://127.0.0.1:{PORT}/ of its own network namespace\n"
+    ))?;
+    for stream in listener.incoming().flatten() {
+        let _ = answer(stream, &report);
+    }
+    Ok(())
+}
+
+/// Prints; a reader that has gone has what he wanted.
+fn say(text: &str) -> Result<(), String> {
+    match Output.write_all(text.as_bytes()) {
+        Err(why) if why.kind() != ErrorKind::BrokenPipe => Err(format!(
+            "can't write to standard output (write): {why}; give it an output that takes it"
+        )),
+        _ => Ok(()),
     }
 }
 

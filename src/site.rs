@@ -144,11 +144,13 @@ fn source(path: &Path, owner: Owner) -> Result<Source, SiteError> {
             "a policy file is smaller",
         ));
     }
+    let name = path.display().to_string();
     let text = String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
-        untrusted(format!("not UTF-8 at byte {at}"), "write it in UTF-8")
+        let before = String::from_utf8_lossy(&e.as_bytes()[..at]);
+        let said = "not UTF-8 text: write the file in UTF-8";
+        SiteError::Invalid(vec![Diagnostic::at(&name, &before, at..at, said)])
     })?;
-    let name = path.display().to_string();
     Ok(Source { name, text })
 }
 
@@ -214,7 +216,7 @@ mod tests {
         assert!(refused(&link).contains("cannot open"));
         assert!(refused(dir.path()).contains("not a regular file"));
         fs::write(&path, b"a = \"\xff\"").unwrap();
-        assert!(refused(&path).contains("not UTF-8 at byte 5"));
+        assert!(refused(&path).contains("policy.toml:1:6: not UTF-8 text"));
         write(&path, "version = 1\n", 0o600);
         assert!(load(Some(&path), me()).is_ok());
         let open = |mode| {

@@ -89,7 +89,7 @@ fn configs_that_are_no_json() {
     w.refuses(b"\0\0\0", &["(document)", "line 1"]);
     w.refuses(b"null", &["config.json"]);
     w.refuses(b"[]", &["config.json"]);
-    w.refuses(b"{}", &["config.json", "ociVersion"]);
+    w.refuses(b"{}", &["config.json: /ociVersion: missing", "1.3.0"]);
     w.refuses(format!("{good} x").as_bytes(), &["(document)", "trailing"]);
     w.refuses(&[good.as_bytes(), b"\0"].concat(), &["(document)"]);
     w.refuses(

@@ -189,6 +189,9 @@ fn check_version(text: &str) -> Result<(), String> {
         [Some(_), Some(_), Some(_)] => {
             Err(format!("{text:?}: this runtime follows runtime-spec 1.x"))
         }
+        _ if text.is_empty() => {
+            Err("missing: name the version of runtime-spec, such as 1.3.0".into())
+        }
         _ => Err(format!("{text:?}: not a semantic version such as 1.3.0")),
     }
 }
@@ -226,5 +229,6 @@ mod tests {
         for bad in ["", "1", "1.0", "2.0.0", "x.y.z", "1.0.0.0"] {
             assert!(check_version(bad).is_err(), "{bad}");
         }
+        assert!(check_version("").unwrap_err().starts_with("missing"));
     }
 }

@@ -170,10 +170,10 @@ pub struct LaunchArgs {
     #[arg(long, value_name = "N", value_parser = request::cpus)]
     pub cpus: Option<u64>,
     /// Threads, and processes where the template allows them
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = |t: &str| whole(t, 1))]
     pub pids: Option<u64>,
     /// Open files
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(16..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = |t: &str| whole(t, 16))]
     pub nofile: Option<u64>,
     /// Bytes a second read from, and written to, each disk
     #[arg(long, value_name = "SIZE", value_parser = request::size)]
@@ -349,7 +349,18 @@ fn stop_timeout(text: &str) -> Result<StopTimeout, String> {
     match text.parse::<u32>() {
         Ok(seconds) => Ok(StopTimeout::After(Duration::from_secs(seconds.into()))),
         Err(_) if text == "never" => Ok(StopTimeout::Never),
-        Err(_) => Err("a number of seconds, or never".into()),
+        Err(_) => Err(format!(
+            "expected a number of seconds from 0 to {}, or never",
+            u32::MAX
+        )),
+    }
+}
+
+/// A number as its option wants it: what is wrong is said with what would be right.
+fn whole(text: &str, least: u64) -> Result<u64, String> {
+    match text.parse() {
+        Ok(number) if number >= least => Ok(number),
+        _ => Err(format!("expected a whole number, {least} or more")),
     }
 }
 

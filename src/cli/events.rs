@@ -4,6 +4,7 @@ use super::Global;
 use super::launch::store;
 use crate::container::{self, Listener};
 use crate::report::Failure;
+use crate::sys::output::Output;
 use clap::Args;
 use serde_json::Value;
 use std::io::Write;
@@ -43,12 +44,9 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 pub(super) fn events(global: &Global, args: &EventsArgs) -> Result<u8, Failure> {
     let store = store(global);
-    let mut tell = |event: &Value| {
-        let mut out = std::io::stdout().lock();
-        match writeln!(out, "{event}").and_then(|()| out.flush()) {
-            Ok(()) => Listener::There,
-            Err(_) => Listener::Gone,
-        }
+    let mut tell = |event: &Value| match Output.write_all(format!("{event}\n").as_bytes()) {
+        Ok(()) => Listener::There,
+        Err(_) => Listener::Gone,
     };
     if args.stats {
         let stats = container::stats(&store, &args.id).map_err(Failure::from_engine)?;

@@ -92,10 +92,10 @@ pub(super) fn request(
 }
 
 /// What becomes of a plan.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// It is carried out: a refusal is put on record.
-    Launch,
+#[derive(Clone, Copy)]
+pub(super) enum Purpose<'a> {
+    /// It is carried out: a refusal is put on record, where this says (`--record`) and where policy does.
+    Launch(Option<&'a str>),
     /// It is printed: nothing is written anywhere.
     Show,
 }
@@ -104,7 +104,7 @@ pub(super) enum Purpose {
 pub(super) fn plan_bundle(
     global: &Global,
     bundle: Bundle,
-    purpose: Purpose,
+    purpose: Purpose<'_>,
 ) -> Result<Planned, Failure> {
     let nobody = Sender::nowhere(About::launch_of(&bundle.name));
     plan_told(global, bundle, purpose, &nobody)
@@ -114,7 +114,7 @@ pub(super) fn plan_bundle(
 fn plan_told(
     global: &Global,
     mut bundle: Bundle,
-    purpose: Purpose,
+    purpose: Purpose<'_>,
     events: &Sender,
 ) -> Result<Planned, Failure> {
     let states = std::path::absolute(store(global).root()).ok();
@@ -131,10 +131,14 @@ fn plan_told(
                 stage: Stage::Policy,
                 reasons: violations.iter().map(Reason::from).collect(),
             });
-            if let (Purpose::Launch, Some(file)) = (purpose, &policy.ceilings.records) {
-                refusal(&bundle, &policy, &host, &violations, requested)
-                    .write(&RecordTarget::Site(file.into()))
-                    .map_err(Failure::from_container)?;
+            if let Purpose::Launch(record) = purpose {
+                let site = policy.ceilings.records.as_ref();
+                let site = site.map(|file| RecordTarget::Site(file.into()));
+                let refusal = refusal(&bundle, &policy, &host, &violations, requested);
+                // The site's first: no mistake in the caller's may keep it from being written.
+                for target in site.into_iter().chain(record.map(RecordTarget::parse)) {
+                    refusal.write(&target).map_err(Failure::from_container)?;
+                }
             }
             return Err(Failure::refused(&bundle, &violations));
         }
@@ -225,7 +229,8 @@ pub(super) fn run(
         events = events.and_lines(to.open("events").map_err(Failure::from_container)?);
     }
     // What was planned is given back with the process, which ends with the launch.
-    let planned = ManuallyDrop::new(plan_told(global, bundle, Purpose::Launch, &events)?);
+    let purpose = Purpose::Launch(args.record.as_deref());
+    let planned = ManuallyDrop::new(plan_told(global, bundle, purpose, &events)?);
     let mut context = context(&planned, shown, args.record.as_deref());
     context.events = events;
     context.resolver = resolver.as_ref().map(|r| r.path.clone());

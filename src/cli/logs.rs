@@ -147,9 +147,9 @@ fn print(args: &LogsArgs, path: &std::path::Path, dir: OwnedFd) -> Result<u8, Sp
                 return Ok(0);
             }
         }
-        printer.flush();
+        let is_read = printer.flush();
         match &watch {
-            Some(watch) if !ended => drop(watch.read_events()),
+            Some(watch) if is_read && !ended => drop(watch.read_events()),
             _ => return Ok(0),
         }
     }

@@ -24,10 +24,10 @@ mod policy;
 mod ps;
 mod said;
 mod update;
+mod usage;
 
 use crate::container::Janitor;
 use crate::report::{self, Failure, Sink};
-use args::version;
 pub use args::{
     Cli, CreateArgs, DeleteArgs, Global, IdArgs, KillArgs, LaunchArgs, ListArgs, PlanArgs,
     PolicyVerb, ReportArgs, RunArgs, SpecArgs, Verb,
@@ -48,13 +48,24 @@ pub fn main(argv: Vec<String>) -> u8 {
     };
     let cli = match said::parse(&argv) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error, &argv),
+        Err(error) => {
+            let sink = said::sink(&argv);
+            return answered(usage::usage(&error, &argv, &sink), &argv, &sink);
+        }
     };
     let sink = Sink::new(cli.global.log.clone(), cli.global.log_format == "json");
-    match dispatch(cli, &sink, janitor) {
+    if let Err(why) = sink.check() {
+        // As runc does, before anything is done: what could not be logged later would be evidence that is lost.
+        return sink.without_log().report(&usage::failure(&argv, why));
+    }
+    let code = match dispatch(cli, &sink, janitor) {
         Ok(code) => code,
         Err(failure) => sink.report(&failure),
+    };
+    if let Some(why) = crate::events::unwritten() {
+        sink.warn(&why);
     }
+    answered(code, &argv, &sink)
 }
 
 /// Through a set-uid or set-gid bit whoever may execute this file would act with its owner's rights: no verb does
@@ -69,41 +80,14 @@ fn as_oneself() -> Result<(), &'static str> {
     )
 }
 
-/// Help and version on standard output with 0; a wrong word is runc's 1, or 125 for our own verbs.
-fn usage(error: &clap::Error, argv: &[String]) -> u8 {
-    if argv.iter().skip(1).any(|a| a == "--version" || a == "-V") && error.exit_code() == 0 {
-        println!("cofferdam version {}", version());
-        return 0;
-    }
-    if error.exit_code() != 0 && argv.len() > 1 {
-        // One sentence, as every other error: clap's usage and hints go on for several lines.
-        let text = error.render().to_string();
-        let sentence: Vec<&str> = text
-            .split("\n\nUsage:")
-            .next()
-            .unwrap_or_default()
-            .split("\n\nFor more")
-            .next()
-            .unwrap_or_default()
-            .split_whitespace()
-            .collect();
-        let sentence = sentence.join(" ");
-        let sentence = sentence.strip_prefix("error: ").unwrap_or(&sentence);
-        report::say(&format!("{sentence}; see --help"));
-    } else {
-        let _ = error.print();
-    }
-    match error.exit_code() {
-        0 => 0,
-        // runc's, for a verb that it does not have.
-        _ if error.kind() == clap::error::ErrorKind::InvalidSubcommand => 3,
-        _ if argv.iter().any(|a| {
-            ["run", "plan", "audit", "check", "controls", "oscal"].contains(&a.as_str())
-        }) =>
-        {
-            crate::outcome::FAILED
-        }
-        _ => 1,
+/// The code, once it is known whether the answer was written: an answer that was not is a failure.
+fn answered(code: u8, argv: &[String], sink: &Sink) -> u8 {
+    match report::unwritten() {
+        Some(why) => match (sink.report(&usage::failure(argv, why)), code) {
+            (failed, 0) => failed,
+            (_, code) => code,
+        },
+        None => code,
     }
 }
 

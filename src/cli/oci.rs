@@ -3,7 +3,7 @@
 use super::launch::{Purpose, context, plan_bundle, resolver, store};
 use super::{CreateArgs, DeleteArgs, Global, KillArgs, ListArgs, SpecArgs};
 use crate::bundle::{Bundle, CallingEngine, DescriptorKind, Extras, hardened_spec};
-use crate::container::{self, Janitor, Receiver, State, Status};
+use crate::container::{self, ContainerError, Janitor, Receiver, State, Status};
 use crate::paths::HostPath;
 use crate::plan::process::Stdio;
 use crate::policy::{Caller, is_name};
@@ -47,7 +47,8 @@ pub(super) fn create(
     let bundle = Bundle::load(&dir, &args.id, Caller::Engine, extras);
     let mut bundle = bundle.map_err(|e| fail(&e.to_string()))?;
     let resolver = resolver(global, &mut bundle).map_err(Failure::of_create)?;
-    let planned = plan_bundle(global, bundle, Purpose::Launch).map_err(Failure::of_create)?;
+    let purpose = Purpose::Launch(args.record.as_deref());
+    let planned = plan_bundle(global, bundle, purpose).map_err(Failure::of_create)?;
     let terminal = matches!(planned.plan.process.stdio, Stdio::Terminal(_));
     let console = match (terminal, &args.console_socket) {
         (false, None) => None,
@@ -191,11 +192,17 @@ pub(super) fn delete(global: &Global, args: &DeleteArgs, sink: &Sink) -> Result<
 /// `list`.
 pub(super) fn list(global: &Global, args: &ListArgs) -> Result<u8, Failure> {
     let store = store(global);
-    let states: Vec<State> = store
-        .ids()
-        .iter()
-        .filter_map(|id| store.peek(id).ok().flatten())
-        .collect();
+    store.visible().map_err(Failure::from_engine)?;
+    let mut unseen = None;
+    let mut states: Vec<State> = Vec::new();
+    for id in store.ids() {
+        match store.peek(&id) {
+            Ok(state) => states.extend(state),
+            // Deleted since.
+            Err(ContainerError::Unknown) => {}
+            Err(error) => unseen = Some(error),
+        }
+    }
     if args.quiet {
         for state in &states {
             report::line(&state.id);
@@ -211,7 +218,8 @@ pub(super) fn list(global: &Global, args: &ListArgs) -> Result<u8, Failure> {
     } else {
         report::containers(&states);
     }
-    Ok(0)
+    // Those that can be seen are shown, and that they are not all is said.
+    unseen.map_or(Ok(0), |error| Err(Failure::from_engine(error)))
 }
 
 /// `spec`.

@@ -2,9 +2,9 @@
 
 use super::launch::policy_owner;
 use super::{Global, ReportArgs};
-use crate::policy::{CheckReport, Date, Migration, Policy};
+use crate::policy::{CheckReport, Date, Migration};
 use crate::report::{self, Failure};
-use crate::site;
+use crate::site::{self, SiteError};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -14,9 +14,11 @@ const LONGEST: u64 = 4 << 20;
 
 /// `policy check`.
 pub(super) fn check(global: &Global, json: bool) -> Result<u8, Failure> {
-    let (site, files) =
-        site::read(global.policy.as_deref(), policy_owner()).map_err(Failure::from_error)?;
-    let loaded = Policy::layered(site.as_ref(), &files);
+    let loaded = match site::load(global.policy.as_deref(), policy_owner()) {
+        Ok(policy) => Ok(policy),
+        Err(SiteError::Invalid(problems)) => Err(problems),
+        Err(other) => return Err(Failure::from_error(other)),
+    };
     let check = CheckReport::new(&loaded, seconds_now());
     report::policy(&check, json);
     Ok(if check.is_valid() { 0 } else { 1 })

@@ -4,7 +4,9 @@
 //! Decides nothing and prints nothing. Called by `main` of this module's parent.
 
 use super::{Cli, CreateArgs, DeleteArgs, Global, IdArgs, KillArgs, Later, RunArgs, Verb};
+use crate::report::Sink;
 use clap::{ArgAction, Args, Command, Error, FromArgMatches, Parser, Subcommand};
+use std::path::PathBuf;
 
 /// The verb, as far as can be told before anything is read.
 pub(super) fn verb(argv: &[String]) -> Option<&str> {
@@ -24,6 +26,25 @@ pub(super) fn parse(argv: &[String]) -> Result<Cli, Error> {
         Some(cli) => Ok(cli),
         None => Cli::try_parse_from(argv),
     }
+}
+
+/// Where a command line that can't be read wants its errors: as far as the options for that are there and right.
+pub(super) fn sink(argv: &[String]) -> Sink {
+    let value = |name: &str| {
+        let mut words = argv.iter().skip(1).take_while(|w| *w != "--");
+        while let Some(word) = words.next() {
+            match word.strip_prefix(name) {
+                Some("") => return words.next().map(String::as_str),
+                Some(rest) if rest.starts_with('=') => return Some(&rest[1..]),
+                _ => {}
+            }
+        }
+        None
+    };
+    Sink::new(
+        value("--log").map(PathBuf::from),
+        value("--log-format") == Some("json"),
+    )
 }
 
 /// A verb of a container's life, with the options that stand around it: one command without verbs.

@@ -60,6 +60,18 @@ pub enum ContainerError {
         /// What the kernel said.
         why: std::io::Error,
     },
+    /// A state folder that the caller may not look into.
+    #[error(
+        "{path} belongs to uid {owner} with mode {mode:o}: its containers are for that user to see; ask as that user, or name another folder with --root"
+    )]
+    StoreClosed {
+        /// The folder.
+        path: String,
+        /// Whose.
+        owner: u32,
+        /// Permission bits.
+        mode: u32,
+    },
     /// A state folder that others could have written.
     #[error(
         "{path} belongs to uid {owner} with mode {mode:o}: the state folder must be the caller's own and closed to others (chown, chmod 0700)"

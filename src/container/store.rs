@@ -9,7 +9,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -237,10 +237,43 @@ impl Store {
 
     /// Opens a container; waits for whoever is at work on it.
     pub fn open(&self, id: &str) -> Result<Entry, ContainerError> {
+        Entry::lock(self.found(id)?)
+    }
+
+    /// The folder of a container that is there.
+    fn found(&self, id: &str) -> Result<PathBuf, ContainerError> {
         let dir = self.dir_of(id).ok_or(ContainerError::Unknown)?;
         match fs::symlink_metadata(&dir) {
-            Ok(meta) if meta.is_dir() => Entry::lock(dir),
+            Ok(meta) if meta.is_dir() => Ok(dir),
+            // It may be there: that there is none would be a guess.
+            Err(why) if why.kind() == ErrorKind::PermissionDenied => Err(self.closed(why)),
             _ => Err(ContainerError::Unknown),
+        }
+    }
+
+    /// Whether the caller may know which containers there are; what is not there has none.
+    pub fn visible(&self) -> Result<(), ContainerError> {
+        match fs::read_dir(&self.root) {
+            Err(why) if why.kind() == ErrorKind::PermissionDenied => Err(self.closed(why)),
+            Err(why) if why.kind() != ErrorKind::NotFound => at(Err(why), "list", &self.root),
+            _ => Ok(()),
+        }
+    }
+
+    fn closed(&self, why: std::io::Error) -> ContainerError {
+        let path = self.root.display().to_string();
+        match fs::symlink_metadata(&self.root) {
+            Ok(meta) => ContainerError::StoreClosed {
+                path,
+                owner: meta.uid(),
+                mode: meta.mode() & 0o7777,
+            },
+            // A folder above it is closed.
+            Err(_) => ContainerError::Store {
+                tried: "look into",
+                path,
+                why,
+            },
         }
     }
 
@@ -260,11 +293,7 @@ impl Store {
 
     /// The state of one container, without its lock; `None` while it is being made.
     pub fn peek(&self, id: &str) -> Result<Option<State>, ContainerError> {
-        let dir = self.dir_of(id).ok_or(ContainerError::Unknown)?;
-        if !dir.is_dir() {
-            return Err(ContainerError::Unknown);
-        }
-        read_state(&dir)
+        read_state(&self.found(id)?)
     }
 
     /// Ranges of ids that containers have: (first, count).

@@ -31,5 +31,5 @@ pub mod watch;
 pub use line::{MOST, ParseError, parse};
 pub use model::{About, Event, VERSION, What};
 pub use parts::{Ask, Asked, Change, Counters, ExecResult, HookResult, Limit, Link, Reason, Stage};
-pub use sender::{Sender, pair, receive};
+pub use sender::{Sender, pair, receive, unwritten};
 pub use sentence::plain;

@@ -14,6 +14,21 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+
+/// What the kernel said when a line of `--events` could not be written by this process; 0: all could.
+static UNWRITTEN: AtomicI32 = AtomicI32::new(0);
+
+/// The sentence for whoever asked for a file of events that lacks some of them.
+pub fn unwritten() -> Option<String> {
+    let errno = UNWRITTEN.load(Relaxed);
+    (errno != 0).then(|| {
+        format!(
+            "events are lost: can't write to what --events names (write): {}; give it a file that takes them",
+            Errno::from_raw(errno).desc()
+        )
+    })
+}
 
 /// Tells events about one launch.
 #[derive(Debug)]
@@ -205,7 +220,11 @@ impl Way {
             }
             Self::Lines(to) => {
                 let mut to = to;
-                to.write_all(line).is_ok()
+                let written = to.write_all(line);
+                if let Err(why) = &written {
+                    UNWRITTEN.store(why.raw_os_error().unwrap_or(libc::EIO), Relaxed);
+                }
+                written.is_ok()
             }
         }
     }

@@ -6,6 +6,7 @@
 use super::record::{Kind, Record, Stream};
 use super::spool::Frame;
 use crate::clock;
+use crate::sys::output::Output;
 use serde_json::json;
 use std::io::{BufWriter, IsTerminal, Write};
 
@@ -60,7 +61,7 @@ impl Printer {
             timestamps,
             since_ns,
             out: [
-                Out::new(Box::new(out), escaped[0]),
+                Out::new(Box::new(Output), escaped[0]),
                 Out::new(Box::new(err), escaped[1]),
             ],
         }
@@ -133,11 +134,11 @@ impl Printer {
         writeln!(self.out[0].to, "{value}")
     }
 
-    /// What is printed is seen.
-    pub fn flush(&mut self) {
-        for out in &mut self.out {
-            let _ = out.to.flush();
-        }
+    /// What is printed is seen; false when nobody reads any more.
+    pub fn flush(&mut self) -> bool {
+        // Both, whatever becomes of the first.
+        let shown = self.out.each_mut().map(|out| out.to.flush().is_ok());
+        shown == [true; 2]
     }
 }
 

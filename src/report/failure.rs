@@ -9,10 +9,10 @@ use crate::sandbox::LaunchError;
 use crate::survey::ProgramError;
 use nix::errno::Errno;
 use serde_json::json;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A command that failed: what to say and with which code to end.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ impl Failure {
     /// The same as an OCI verb's: 1.
     #[must_use]
     pub fn as_engine(self) -> Self {
-        Self { code: 1, ..self }
+        self.with_code(1)
     }
 
     /// A policy that does not load: every problem, one a line.
@@ -73,6 +73,12 @@ impl Failure {
             text: text.into(),
             code: 255,
         }
+    }
+
+    /// The same with another code.
+    #[must_use]
+    pub fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
     }
 
     /// What it says.
@@ -151,6 +157,24 @@ impl Sink {
         Self { log, json }
     }
 
+    /// Whether the log can be written to; the sentence that says why not.
+    pub fn check(&self) -> Result<(), String> {
+        let Some(path) = &self.log else { return Ok(()) };
+        open(path).map(drop).map_err(|why| {
+            format!(
+                "can't open the log {} (open): {}; name a file that can be written with --log",
+                path.display(),
+                said(&why)
+            )
+        })
+    }
+
+    /// The same without the log.
+    #[must_use]
+    pub fn without_log(self) -> Self {
+        Self { log: None, ..self }
+    }
+
     /// Says it once in each place; the exit code.
     pub fn report(&self, failure: &Failure) -> u8 {
         let shown = if self.json {
@@ -185,13 +209,7 @@ impl Sink {
     fn log(&self, level: &str, text: &str) {
         let Some(path) = &self.log else { return };
         let line = self.line(level, text);
-        let written = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(libc::O_CLOEXEC)
-            .open(path)
-            .and_then(|mut file| writeln!(file, "{line}"));
+        let written = open(path).and_then(|mut file| writeln!(file, "{line}"));
         if let Err(why) = written {
             let _ = writeln!(
                 std::io::stderr().lock(),
@@ -200,4 +218,22 @@ impl Sink {
             );
         }
     }
+}
+
+/// Closed again each time: a descriptor that stays open could be taken for one that the caller hands on.
+fn open(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(libc::O_CLOEXEC)
+        .open(path)
+}
+
+/// What the kernel said, without its number.
+fn said(why: &std::io::Error) -> String {
+    why.raw_os_error().map_or_else(
+        || why.to_string(),
+        |number| Errno::from_raw(number).desc().into(),
+    )
 }

@@ -16,6 +16,7 @@ pub mod memory;
 pub mod mount;
 pub mod net;
 pub mod notify;
+pub mod output;
 pub mod pipe;
 pub mod presence;
 pub mod process;

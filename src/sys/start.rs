@@ -49,6 +49,9 @@ pub fn prepare() {
         fd.revents()
             .is_some_and(|r| r.contains(PollFlags::POLLNVAL))
     };
+    if closed(&fds[1]) {
+        super::output::was_closed();
+    }
     for _ in fds.iter().filter(|fd| closed(fd)) {
         // The lowest one that is free, which is the next of these.
         match open(c"/dev/null", OFlag::O_RDWR, Mode::empty()) {

@@ -178,5 +178,5 @@ fn a_program_that_does_not_heed_term_is_killed_in_time() {
         rig.assert_clean(&name);
     }
     rig.run(&["--stop-timeout", "soon"], &["exit", "0"])
-        .refused_as_usage(&["a number of seconds, or never"]);
+        .refused_as_usage(&["a number of seconds from 0 to 4294967295, or never"]);
 }

@@ -5,11 +5,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers;
 mod events;
 mod exec;
 mod exec_terminal;
 mod forms;
 mod lives;
+mod mistakes;
 mod pause;
 mod update;
 
