@@ -10,7 +10,7 @@ use super::{Lack, Line, PlanError, Weight};
 use crate::controls::ControlId;
 use crate::host::Host;
 use crate::policy::{FilterFlag, Grant, Listener, Template, WriteExecute};
-use crate::seccomp::{self, Arch, Parameters, Program};
+use crate::seccomp::{self, Arch, Cond, Gate, Op, Parameters, Program, Telling, Value, Width};
 use serde::Serialize;
 
 /// One filter, or none under compat: what the template lets through, the request's own decides.
@@ -102,10 +102,40 @@ fn requested(grant: &Grant, exec_fd: u32) -> Result<Option<Program>, seccomp::Er
         exec_fd: Some(exec_fd),
         ..Parameters::default()
     };
-    let profile = grant.seccomp.requested.as_ref();
-    profile
-        .map(|profile| seccomp::compile(profile, Arch::NATIVE, &parameters))
-        .transpose()
+    let Some(profile) = &grant.seccomp.requested else {
+        return Ok(None);
+    };
+    let program = seccomp::compile(profile, Arch::NATIVE, &parameters)?;
+    let allows = |call, args| program.allows(call, args).unwrap_or(false);
+    let fd = u64::from(exec_fd);
+    if !allows("execve", [0; 6]) || allows("execveat", [fd, 0, 0, 0, EMPTY_PATH, 0]) {
+        return Ok(Some(program));
+    }
+    let mut profile = profile.clone();
+    profile.rules.push(start());
+    seccomp::compile(&profile, Arch::NATIVE, &parameters).map(Some)
+}
+
+/// AT_EMPTY_PATH.
+const EMPTY_PATH: u64 = 0x1000;
+
+/// Lists made for runtimes that call execve name nothing else. The launch executes by a descriptor whose number can't
+/// be had again behind it, so allowing that gives the program nothing; a rule that denies the call stands.
+fn start() -> seccomp::Rule {
+    let is = |index, value| Cond {
+        index,
+        op: Op::Eq,
+        value,
+        width: Width::Dword,
+    };
+    seccomp::Rule {
+        names: vec!["execveat".into()],
+        action: seccomp::Action::Allow,
+        args: vec![is(0, Value::ExecFd), is(4, Value::Is(EMPTY_PATH))],
+        reason: String::new(),
+        gate: Gate::Always,
+        telling: Telling::Quiet,
+    }
 }
 
 /// The filters without a watcher.
@@ -198,7 +228,7 @@ fn check_start(program: &Program, exec_fd: u32, listener: bool) -> Result<(), Pl
     // The listener's descriptor goes out when its filter is in force already.
     let sends = listener.then_some(("sendmsg", [3, 0, 0x4000, 0, 0, 0]));
     for (call, args) in [
-        ("execveat", [fd, 0, 0, 0, 0x1000, 0]),
+        ("execveat", [fd, 0, 0, 0, EMPTY_PATH, 0]),
         ("read", [3, 0, 1, 0, 0, 0]),
         ("write", [3, 0, 8, 0, 0, 0]),
     ]

@@ -294,3 +294,30 @@ fn the_home_is_the_images_where_nothing_is_asked() {
     nix::unistd::mkfifo(&passwd, nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert_eq!(home(&rig.run(&[], &["env"])), ["/"]);
 }
+
+/// Lists that were made under other runtimes have execve alone. What is denied by name stays denied.
+#[test]
+fn a_filter_that_allows_execve_lets_the_program_start_and_nothing_else() {
+    need!(Root);
+    let rig = Rig::new();
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/profiles/seccomp/default.json");
+    let shipped: serde_json::Value = serde_json::from_slice(&fs::read(shipped).unwrap()).unwrap();
+    let rules = shipped["syscalls"].as_array().unwrap();
+    let names = rules.iter().flat_map(|r| r["names"].as_array().unwrap());
+    let names: Vec<&str> = names.filter_map(|n| n.as_str()).collect();
+    let names = names.into_iter().filter(|n| *n != "execveat");
+    let names: Vec<&str> = names.chain(["execve"]).collect();
+    let filter = |more: serde_json::Value| {
+        let allowed = serde_json::json!({"names": names, "action": "SCMP_ACT_ALLOW"});
+        let mut spec = rig.spec(&["exit", "0"]);
+        spec["linux"]["seccomp"] = serde_json::json!({
+            "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [allowed, more]
+        });
+        spec
+    };
+    let other = serde_json::json!({"names": ["getpid"], "action": "SCMP_ACT_ALLOW"});
+    rig.through(&filter(other)).ok();
+    let denied = serde_json::json!({"names": ["execveat"], "action": "SCMP_ACT_KILL"});
+    let ran = rig.create(&filter(denied), &unique("denied"));
+    ran.refused(1, &["/linux/seccomp/syscalls", "execveat is not allowed"]);
+}

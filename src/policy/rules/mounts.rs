@@ -186,12 +186,11 @@ fn source(
         "mqueue" => Some(MountSource::Mqueue),
         "devpts" => devpts(case, pointer, options),
         "tmpfs" if at == "/dev" => {
-            case.cut(
-                ControlId::S8_4_7,
-                pointer,
-                "a writable tmpfs on /dev",
-                "device nodes made by the launcher, read-only, noexec",
-            );
+            let given = match case.compat() {
+                true => "64 KiB with device nodes made by the launcher, nosuid",
+                false => "device nodes made by the launcher, read-only, noexec",
+            };
+            case.cut(ControlId::S8_4_7, pointer, "a writable tmpfs on /dev", given);
             Some(MountSource::Dev)
         }
         "tmpfs" => Some(tmpfs(case, pointer, options)),
