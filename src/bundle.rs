@@ -115,5 +115,5 @@ mod standalone;
 pub use engine::CallingEngine;
 pub use hook_files::{HookFile, writable_by};
 pub use load::{BundleError, MAX_CONFIG, parse};
-pub use resources::changed;
+pub use resources::{changed, set_resources};
 pub use standalone::hardened_spec;

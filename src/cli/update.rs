@@ -2,7 +2,7 @@
 
 use super::Global;
 use super::launch::store;
-use crate::bundle::{Bundle, changed};
+use crate::bundle::{Bundle, changed, set_resources};
 use crate::container::{Saved, Update, Updating};
 use crate::controls::ControlId;
 use crate::host::Host;
@@ -187,11 +187,11 @@ fn text_of(name: &str) -> std::io::Result<Vec<u8>> {
 
 fn bundle(saved: &Saved, asked: &LinuxResources) -> Result<Bundle, Failure> {
     let mut bundle = saved.bundle.clone();
-    let mut linux = bundle.spec.linux().clone().unwrap_or_default();
-    let all = changed(linux.resources().as_ref(), asked)
+    let now = bundle.spec.linux().as_ref();
+    let now = now.and_then(|l| l.resources().clone());
+    changed(now.as_ref(), asked)
+        .and_then(|all| set_resources(&mut bundle.spec, all))
         .map_err(|e| Failure::engine(format!("the resources: {e}")))?;
-    linux.set_resources(Some(all));
-    bundle.spec.set_linux(Some(linux));
     Ok(bundle)
 }
 
@@ -258,11 +258,11 @@ fn devices(saved: &Saved, asked: &LinuxResources, old: &Grant, host: &Host) -> R
         return Ok(());
     }
     let mut bundle = saved.bundle.clone();
-    let mut linux = bundle.spec.linux().clone().unwrap_or_default();
-    let mut all = linux.resources().clone().unwrap_or_default();
+    let now = bundle.spec.linux().as_ref();
+    let mut all = now.and_then(|l| l.resources().clone()).unwrap_or_default();
     all.set_devices(Some(rules.clone()));
-    linux.set_resources(Some(all));
-    bundle.spec.set_linux(Some(linux));
+    set_resources(&mut bundle.spec, all)
+        .map_err(|e| Failure::engine(format!("the resources: {e}")))?;
     if grant(saved, &bundle, host)?.device_rules == old.device_rules {
         return Ok(());
     }
