@@ -39,8 +39,8 @@ pub struct ExecArgs {
     #[arg(long, short = 't')]
     tty: bool,
     /// User and group inside, as numbers [default: the container's]
-    #[arg(long, short = 'u', value_name = "UID[:GID]", value_parser = request::user)]
-    user: Option<(u32, u32)>,
+    #[arg(long, short = 'u', value_name = "UID[:GID]", value_parser = request::user_in)]
+    user: Option<(u32, Option<u32>)>,
     /// Supplementary groups
     #[arg(long, short = 'g', value_name = "GID")]
     additional_gids: Vec<u32>,

@@ -7,6 +7,7 @@ mod support;
 
 mod events;
 mod exec;
+mod exec_flags;
 mod exec_terminal;
 mod forms;
 mod lives;

@@ -1,0 +1,72 @@
+//! What the flags of exec mean, as runc reads them: ids and capabilities.
+
+use crate::exec::{open_rig, running};
+use crate::need;
+use crate::support::Rig;
+use serde_json::json;
+
+fn compat_rig() -> Rig {
+    let rig = open_rig();
+    rig.except("8.4.14", "template = \"compat\"");
+    rig
+}
+
+fn line<'a>(status: &'a str, name: &str) -> &'a str {
+    let value = status.lines().find_map(|l| l.strip_prefix(name));
+    value.unwrap_or("(none)").trim_start_matches(':').trim()
+}
+
+/// config.md, capabilities: a set that is not given is empty.
+#[test]
+fn a_capability_of_exec_comes_alone_where_the_container_has_none() {
+    need!(Root);
+    let rig = compat_rig();
+    let id = running(&rig, |spec| {
+        let process = spec["process"].as_object_mut().unwrap();
+        process.remove("capabilities");
+        process.insert("user".into(), json!({"uid": 1000, "gid": 1000}));
+    });
+    let with = [
+        "exec",
+        "-c",
+        "CAP_CHOWN",
+        &id,
+        "/payload",
+        "cat",
+        "/proc/self/status",
+    ];
+    let status = rig.call(&with);
+    let (none, chown) = ("0".repeat(16), format!("{:016x}", 1));
+    assert_eq!(line(status.ok(), "CapBnd"), chown, "{status:?}");
+    for set in ["CapInh", "CapAmb", "CapPrm", "CapEff"] {
+        assert_eq!(line(&status.out, set), none, "{set}: {status:?}");
+    }
+    rig.call(&["delete", "--force", &id]).ok();
+}
+
+#[test]
+fn a_user_without_a_group_keeps_the_container_s_group() {
+    need!(Root);
+    let rig = open_rig();
+    let id = running(&rig, |spec| {
+        spec["process"]["user"] = json!({"uid": 1000, "gid": 77});
+    });
+    for (user, gid) in [("5", "77"), ("5:6", "6")] {
+        let status = rig.call(&[
+            "exec",
+            "-u",
+            user,
+            &id,
+            "/payload",
+            "cat",
+            "/proc/self/status",
+        ]);
+        assert!(line(status.ok(), "Uid").starts_with("5\t"), "{status:?}");
+        let group = format!("{gid}\t");
+        assert!(
+            line(&status.out, "Gid").starts_with(&group),
+            "{user}: {status:?}"
+        );
+    }
+    rig.call(&["delete", "--force", &id]).ok();
+}
