@@ -1,4 +1,4 @@
-//! What the flags of exec mean, as runc reads them: ids and capabilities.
+//! What the flags of exec mean, as runc reads them: ids, capabilities, variables.
 
 use crate::exec::{open_rig, running};
 use crate::need;
@@ -42,6 +42,25 @@ fn a_capability_of_exec_comes_alone_where_the_container_has_none() {
         assert_eq!(line(&status.out, set), none, "{set}: {status:?}");
     }
     rig.call(&["delete", "--force", &id]).ok();
+}
+
+/// getenv(3) takes the first, so that only one may be there; as in runc and crun it is the last.
+#[test]
+fn the_last_of_two_variables_of_one_name_is_there_alone() {
+    need!(Root);
+    let rig = open_rig();
+    let id = running(&rig, |spec| {
+        spec["process"]["env"] = json!(["X=1", "PATH=/nowhere", "Y=1", "PATH=/:/bin", "XX=3"]);
+    });
+    let said = rig.call(&["exec", "-e", "X=2", &id, "payload", "env"]);
+    assert_eq!(said.ok(), "Y=1\nPATH=/:/bin\nXX=3\nX=2\n", "{said:?}");
+    rig.call(&["delete", "--force", &id]).ok();
+    // The program itself is found by the last PATH, and sees no other.
+    let mut spec = rig.spec(&["env"]);
+    spec["process"]["env"] = json!(["PATH=/nowhere", "A=1", "PATH=/"]);
+    spec["process"]["args"] = json!(["payload", "env"]);
+    let said = rig.through(&spec);
+    assert_eq!(said.ok(), "A=1\nPATH=/\n", "{said:?}");
 }
 
 #[test]
