@@ -1,8 +1,8 @@
 //! What the flags of exec mean, as runc reads them: ids, capabilities, variables.
 
-use crate::exec::{open_rig, running};
+use crate::exec::{open_rig, process_file, running};
 use crate::need;
-use crate::support::Rig;
+use crate::support::{Rig, text};
 use serde_json::json;
 
 fn compat_rig() -> Rig {
@@ -87,5 +87,35 @@ fn a_user_without_a_group_keeps_the_container_s_group() {
             "{user}: {status:?}"
         );
     }
+    rig.call(&["delete", "--force", &id]).ok();
+}
+
+/// config.md, Linux Process: a name that can't be mapped is a warning.
+#[test]
+fn an_unknown_capability_is_left_out_and_noted() {
+    need!(Root);
+    let rig = compat_rig();
+    let id = running(&rig, |spec| {
+        spec["process"]["user"] = json!({"uid": 0, "gid": 0});
+        let names = json!(["CAP_KILL", "CAP_FOO\u{7}"]);
+        spec["process"]["capabilities"] =
+            json!({"bounding": names, "permitted": names, "effective": names});
+    });
+    let record = std::fs::read_to_string(rig.state().join(&id).join("record.json")).unwrap();
+    assert!(
+        record.contains("CAP_FOO") && record.contains("knows no such"),
+        "{record}"
+    );
+    let process = json!({"args": ["/payload", "cat", "/proc/self/status"], "cwd": "/", "user": {},
+        "capabilities": {"bounding": ["CAP_BAR", "CAP_KILL"], "permitted": ["CAP_BAR"]}});
+    let file = process_file(&rig, &process);
+    let status = rig.call(&["exec", "--process", text(&file), &id]);
+    let kill = format!("{:016x}", 1 << 5);
+    assert_eq!(line(status.ok(), "CapBnd"), kill, "{status:?}");
+    let journal = std::fs::read_to_string(rig.state().join(&id).join("exec.jsonl")).unwrap();
+    assert!(
+        journal.contains("CAP_BAR") && !journal.contains("CAP_FOO"),
+        "{journal}"
+    );
     rig.call(&["delete", "--force", &id]).ok();
 }
