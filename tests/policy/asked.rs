@@ -1,4 +1,4 @@
-//! Requests that runc and crun answer in one way, held to the same: limits of the process.
+//! Requests that runc and crun answer in one way, held to the same: limits of the process, names of the host.
 
 use crate::launch::{Launch, plain};
 use cofferdam::policy::Grant;
@@ -43,5 +43,19 @@ fn limits_that_no_kernel_takes_are_refused_under_compat_too() {
             assert_eq!(violations.len(), 1, "{violations:?}");
             assert_eq!(violations[0].pointer, "/process/rlimits/1");
         }
+    }
+}
+
+#[test]
+fn a_host_name_without_a_namespace_for_it_is_refused() {
+    let without = json!([{"type": "pid"}, {"type": "mount"}, {"type": "ipc"}, {"type": "network"}]);
+    for field in ["/hostname", "/domainname"] {
+        let launch = compat().set("/linux/namespaces", without.clone());
+        let _ = launch.granted();
+        let violations = launch.set(field, "inner").refused();
+        assert_eq!(violations.len(), 1, "{violations:?}");
+        assert_eq!(violations[0].pointer, field);
+        assert!(violations[0].remedy.contains("uts"), "{violations:?}");
+        let _ = compat().set(field, "inner").granted();
     }
 }
