@@ -187,8 +187,9 @@ impl Store {
     /// The names that taking an id will use; nothing is made yet.
     pub fn reserve(&self, id: &str) -> Result<Claim, ContainerError> {
         let dir = self.dir_of(id).ok_or(ContainerError::Unknown)?;
-        // '~' is in no id, so nobody takes this for a container.
-        let beside = self.root.join(format!("~{id}.{}", std::process::id()));
+        // '~' is in no id, so nobody takes this for a container; an id alone may fill a file's name.
+        let start = id.get(..200).unwrap_or(id);
+        let beside = self.root.join(format!("~{start}.{}", std::process::id()));
         Ok(Claim {
             dir,
             beside,

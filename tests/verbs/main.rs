@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod as_runc;
 mod events;
 mod exec;
 mod exec_flags;
