@@ -428,6 +428,14 @@ fn write_to(how: &mut OpenOptions, path: &Path, contents: &[u8]) -> std::io::Res
 }
 
 impl State {
+    /// The caller as people read it; other names than root's are not looked up.
+    pub fn owner_name(&self) -> String {
+        match self.owner {
+            0 => "root".into(),
+            uid => uid.to_string(),
+        }
+    }
+
     /// Whether its process is there and has not ended.
     pub fn is_alive(&self) -> bool {
         self.pid > 0 && start_time(self.pid) == Some(self.start_time)
