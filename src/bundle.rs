@@ -97,6 +97,9 @@ pub struct Extras {
     /// The process is a second one, for a container that is there (the verb `exec`).
     #[serde(default)]
     pub joins: bool,
+    /// Names of capabilities that were in config.json and that this launcher does not know.
+    #[serde(default)]
+    pub unknown_capabilities: Vec<UnknownCapabilities>,
 }
 
 /// What an open descriptor leads to.
@@ -114,9 +117,11 @@ mod load;
 mod pointer;
 mod resources;
 mod standalone;
+mod unknown;
 
 pub use engine::CallingEngine;
 pub use hook_files::{HookFile, writable_by};
 pub use load::{BundleError, MAX_CONFIG, parse};
-pub use resources::changed;
+pub use resources::{changed, set_resources};
 pub use standalone::hardened_spec;
+pub use unknown::{UnknownCapabilities, without_unknown_capabilities};

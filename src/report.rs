@@ -83,7 +83,7 @@ pub fn policy(check: &CheckReport, json: bool) {
 
 /// `list` as a table.
 pub fn containers(states: &[State]) {
-    let rows: Vec<[String; 5]> = states
+    let rows: Vec<[String; 6]> = states
         .iter()
         .map(|s| {
             let status = s.status();
@@ -98,10 +98,11 @@ pub fn containers(states: &[State]) {
                 status.as_str().into(),
                 s.bundle.clone(),
                 s.created.clone(),
+                s.owner_name(),
             ]
         })
         .collect();
-    let head = ["ID", "PID", "STATUS", "BUNDLE", "CREATED"].map(String::from);
+    let head = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(String::from);
     let mut widths = head.clone().map(|h| h.len());
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {

@@ -135,13 +135,18 @@ pub fn name(text: &str) -> Result<String, NotUnderstood> {
 
 /// `UID[:GID]`, numbers only: an image's own passwd file is never read (CVE-2016-3697).
 pub fn user(text: &str) -> Result<(u32, u32), NotUnderstood> {
+    user_in(text).map(|(uid, gid)| (uid, gid.unwrap_or(uid)))
+}
+
+/// `UID[:GID]` where something else says the group that is left out.
+pub fn user_in(text: &str) -> Result<(u32, Option<u32>), NotUnderstood> {
     let id = |part: &str| {
         let number = part.parse::<u32>().ok().filter(|n| *n != u32::MAX);
         number.filter(|n| n.to_string() == part)
     };
     let parsed = match text.split_once(':') {
-        Some((uid, gid)) => id(uid).zip(id(gid)),
-        None => id(text).map(|n| (n, n)),
+        Some((uid, gid)) => id(uid).zip(id(gid).map(Some)),
+        None => id(text).map(|n| (n, None)),
     };
     parsed.map_or_else(
         || {

@@ -2,6 +2,8 @@
 //!
 //! Golden files beside the fixtures in tests/policy/: `UPDATE=1 cargo test --test policy` rewrites them.
 
+#[path = "policy/asked.rs"]
+mod asked;
 #[path = "policy/engines.rs"]
 mod engines;
 #[path = "policy/exceptions.rs"]

@@ -1,5 +1,6 @@
 //! Reads config.json: bounded, typed, with the place of every error. Trusts nothing in it.
 
+use super::unknown::{UnknownCapabilities, without_unknown_capabilities};
 use super::{Bundle, Caller, Extras, RootSource};
 use crate::paths::HostPath;
 use crate::sys::fs::read_regular;
@@ -63,11 +64,12 @@ impl Bundle {
         extras: Extras,
     ) -> Result<Self, BundleError> {
         let text = read(path.as_path())?;
-        let spec = parse(&text).map_err(|(pointer, what)| BundleError::Shape {
-            path: path.to_string(),
-            pointer,
-            what,
-        })?;
+        let (spec, unknown_capabilities) =
+            parse_known(&text).map_err(|(pointer, what)| BundleError::Shape {
+                path: path.to_string(),
+                pointer,
+                what,
+            })?;
         let shape = |pointer: &str, what: &str| BundleError::Shape {
             path: path.to_string(),
             pointer: pointer.into(),
@@ -102,7 +104,10 @@ impl Bundle {
             root,
             hook_files: super::hook_files::look(&spec),
             spec,
-            extras,
+            extras: Extras {
+                unknown_capabilities,
+                ..extras
+            },
             digest: crate::digest::sha256_hex(&text),
         })
     }
@@ -144,8 +149,23 @@ fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
 
 /// Parses a config; the error is (JSON pointer, what).
 pub fn parse(text: &[u8]) -> Result<Spec, (String, String)> {
+    parse_known(text).map(|(spec, _)| spec)
+}
+
+/// With the names of capabilities that had to be left out.
+fn parse_known(text: &[u8]) -> Result<(Spec, Vec<UnknownCapabilities>), (String, String)> {
     let respelled = respelled(text);
     let text = respelled.as_deref().unwrap_or(text);
+    // Looked for only when something is wrong: most configs are right, and are read once.
+    parse_all(text)
+        .map(|spec| (spec, Vec::new()))
+        .or_else(|error| {
+            let (text, unknown) = without_unknown_capabilities(text, "/process").ok_or(error)?;
+            Ok((parse_all(&text)?, unknown))
+        })
+}
+
+fn parse_all(text: &[u8]) -> Result<Spec, (String, String)> {
     serde_json::from_slice(text).map_err(|error| {
         let mut pointer = super::pointer::at(text, error.line(), error.column());
         // A hostile file can nest a hundred thousand deep in a field that nobody reads.

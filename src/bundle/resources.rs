@@ -1,6 +1,6 @@
 //! What `update` asks, laid over what a container was asked with: 0 and nothing leave a value as it is.
 
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::{Linux, LinuxResources, Spec};
 use serde_json::{Map, Value};
 
 /// The resources with the changes in them; the device rules are not among them (they can't be changed).
@@ -18,6 +18,18 @@ pub fn changed(
     }
     lay(&mut whole, asked);
     serde_json::from_value(whole)
+}
+
+/// Puts resources into a config, which need not have a linux section: oci-spec's default one has namespaces and masked
+/// paths that nobody asked for.
+pub fn set_resources(spec: &mut Spec, resources: LinuxResources) -> serde_json::Result<()> {
+    let mut linux: Linux = match spec.linux() {
+        Some(linux) => linux.clone(),
+        None => serde_json::from_value(Value::Object(Map::new()))?,
+    };
+    linux.set_resources(Some(resources));
+    spec.set_linux(Some(linux));
+    Ok(())
 }
 
 fn lay(onto: &mut Value, asked: Value) {
@@ -65,6 +77,15 @@ mod tests {
 
     fn of(value: Value) -> LinuxResources {
         serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_config_without_a_linux_section_gets_resources_and_nothing_else() {
+        let mut spec: Spec = serde_json::from_value(json!({"ociVersion": "1.3.0"})).unwrap();
+        let resources = json!({"pids": {"limit": 5}});
+        set_resources(&mut spec, of(resources.clone())).unwrap();
+        let linux = serde_json::to_value(spec.linux()).unwrap();
+        assert_eq!(linux, json!({ "resources": resources }));
     }
 
     #[test]

@@ -45,8 +45,8 @@ pub struct Global {
     /// Site policy [default: /etc/cofferdam/policy.toml with exceptions.d beside it]
     #[arg(long, global = true, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// Accepted for engines: whether it is an ordinary user is looked at, not told
-    #[arg(long, global = true, hide = true, value_name = "BOOL")]
+    /// Accepted for engines: whether it is an ordinary user is looked at, not told; of `spec` it takes no value
+    #[arg(long, global = true, hide = true, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub rootless: Option<String>,
     /// Accepted for engines: checkpoints are refused, whoever would make them
     #[arg(long, global = true, hide = true, value_name = "FILE")]

@@ -16,8 +16,7 @@ use crate::report::Failure;
 use crate::request;
 use crate::survey;
 use clap::Args;
-use oci_spec::runtime::Process;
-use process::process;
+use process::{Asked, process};
 use std::path::PathBuf;
 
 /// `exec`.
@@ -39,8 +38,8 @@ pub struct ExecArgs {
     #[arg(long, short = 't')]
     tty: bool,
     /// User and group inside, as numbers [default: the container's]
-    #[arg(long, short = 'u', value_name = "UID[:GID]", value_parser = request::user)]
-    user: Option<(u32, u32)>,
+    #[arg(long, short = 'u', value_name = "UID[:GID]", value_parser = request::user_in)]
+    user: Option<(u32, Option<u32>)>,
     /// Supplementary groups
     #[arg(long, short = 'g', value_name = "GID")]
     additional_gids: Vec<u32>,
@@ -90,18 +89,18 @@ pub(super) fn exec(global: &Global, args: &ExecArgs) -> Result<u8, Failure> {
     let joining = Joining::open(&store(global), &args.id, paused).map_err(failed)?;
     let mut host = Host::probe().map_err(|e| Failure::exec(e.to_string()))?;
     let (policy, whole) = permission(&joining, &mut host, args)?;
-    let process = process(args, &joining.saved.bundle)?;
+    let asked = process(args, &joining.saved.bundle)?;
     let stay = match args.detach {
         true => Stay::Detached,
         false => Stay::Foreground,
     };
-    let terminal = process.terminal() == Some(true);
+    let terminal = asked.0.terminal() == Some(true);
     let beside = joining.monitor();
     let heard = match beside {
         Some(_) => Heard::ByMonitor,
         None => Heard::ByNobody,
     };
-    let plan = plan(&joining, &host, &policy, &whole, process, (stay, heard))?;
+    let plan = plan(&joining, &host, &policy, &whole, asked, (stay, heard))?;
     let manner = Manner {
         stay,
         pid_file: args.pid_file.as_deref(),
@@ -208,7 +207,7 @@ fn plan(
     host: &Host,
     policy: &Policy,
     whole: &Grant,
-    process: Process,
+    (process, unknown): Asked,
     (stay, heard): (Stay, Heard),
 ) -> Result<Plan, Failure> {
     let terminal = process.terminal() == Some(true);
@@ -216,6 +215,7 @@ fn plan(
     let mut bundle = joining.saved.bundle.clone();
     bundle.spec.set_process(Some(process));
     bundle.extras.joins = true;
+    bundle.extras.unknown_capabilities = unknown;
     if terminal && whole.exec_verb != Some(ExecVerb::Terminal) {
         let why = "SS-011/8.4.1: exec with a terminal is a remote login; leave the terminal out (no -t), or get an exception for SS-011/8.4.1 with exec = \"terminal\"";
         return refuse(joining, host, &args, why.into());

@@ -119,7 +119,7 @@ fn dispatch(cli: Cli, sink: &Sink, janitor: Option<Janitor>) -> Result<u8, Failu
         Verb::Checkpoint(Later(_)) => apart(|| checkpoint::refuse("checkpoint")),
         Verb::Restore(Later(_)) => apart(|| checkpoint::refuse("restore")),
         Verb::List(Later(args)) => apart(|| oci::list(global, &args)),
-        Verb::Spec(Later(args)) => apart(|| oci::spec(&args)),
+        Verb::Spec(Later(args)) => apart(|| oci::spec(global, &args)),
         Verb::Features => apart(oci::features),
         Verb::Audit(Later(args)) => apart(|| audit::audit(global, args)),
         Verb::Check(verb) => apart(|| check::check(global, verb)),

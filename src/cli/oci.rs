@@ -138,7 +138,7 @@ fn shown(state: &State) -> serde_json::Value {
         "bundle": state.bundle,
         "rootfs": state.rootfs,
         "created": state.created,
-        "owner": if state.owner == 0 { "root".to_string() } else { state.owner.to_string() },
+        "owner": state.owner_name(),
         "annotations": state.annotations,
     })
 }
@@ -158,7 +158,8 @@ pub(super) fn state(global: &Global, id: &str) -> Result<u8, Failure> {
 /// A name with or without SIG, or a number.
 fn signal(text: &str) -> Option<i32> {
     if let Ok(number) = text.parse::<i32>() {
-        return (1..=64).contains(&number).then_some(number);
+        // 0 asks whether it is there, and sends nothing (kill(2)).
+        return (0..=64).contains(&number).then_some(number);
     }
     let upper = text.to_ascii_uppercase();
     let name = if upper.starts_with("SIG") {
@@ -173,7 +174,7 @@ fn signal(text: &str) -> Option<i32> {
 pub(super) fn kill(global: &Global, args: &KillArgs) -> Result<u8, Failure> {
     let number = signal(&args.signal).ok_or_else(|| {
         Failure::engine(format!(
-            "unknown signal {:?}: a name such as TERM or a number from 1 to 64",
+            "unknown signal {:?}: a name such as TERM or a number from 0 to 64",
             args.signal
         ))
     })?;
@@ -223,8 +224,12 @@ pub(super) fn list(global: &Global, args: &ListArgs) -> Result<u8, Failure> {
 }
 
 /// `spec`.
-pub(super) fn spec(args: &SpecArgs) -> Result<u8, Failure> {
-    let text = serde_json::to_string_pretty(&hardened_spec()).unwrap_or_default() + "\n";
+pub(super) fn spec(global: &Global, args: &SpecArgs) -> Result<u8, Failure> {
+    let mut spec = hardened_spec();
+    if global.rootless.as_deref() == Some("true") {
+        for_the_caller(&mut spec);
+    }
+    let text = serde_json::to_string_pretty(&spec).unwrap_or_default() + "\n";
     if args.stdout {
         report::line(text.trim_end());
         return Ok(0);
@@ -237,6 +242,22 @@ pub(super) fn spec(args: &SpecArgs) -> Result<u8, Failure> {
     file.and_then(|mut f| f.write_all(text.as_bytes()))
         .map_err(|e| Failure::engine(format!("can't write {}: {e}", path.display())))?;
     Ok(0)
+}
+
+/// An ordinary user's own id is the only one that may be mapped without help (user_namespaces(7)).
+fn for_the_caller(spec: &mut serde_json::Value) {
+    let (uid, gid) = (
+        nix::unistd::geteuid().as_raw(),
+        nix::unistd::getegid().as_raw(),
+    );
+    let user = spec["process"]["user"].clone();
+    let linux = &mut spec["linux"];
+    if let Some(all) = linux["namespaces"].as_array_mut() {
+        all.push(json!({ "type": "user" }));
+    }
+    let map = |inside: &serde_json::Value, outside: u32| json!([{ "containerID": inside, "hostID": outside, "size": 1 }]);
+    linux["uidMappings"] = map(&user["uid"], uid);
+    linux["gidMappings"] = map(&user["gid"], gid);
 }
 
 /// `features`.

@@ -2,7 +2,7 @@
 
 use super::Global;
 use super::launch::store;
-use crate::bundle::{Bundle, changed};
+use crate::bundle::{Bundle, changed, set_resources};
 use crate::container::{Saved, Update, Updating};
 use crate::controls::ControlId;
 use crate::host::Host;
@@ -161,7 +161,19 @@ fn resources(args: &UpdateArgs) -> Result<LinuxResources, Failure> {
     let devices = from_file.as_ref().and_then(|r| r.devices().clone());
     let mut all = changed(from_file.as_ref(), &flags).map_err(understood)?;
     all.set_devices(devices);
+    with_swap(&mut all);
     Ok(all)
+}
+
+/// Memory without a limit is memory and swap without one, as in runc: the sum can't stay below a part of it.
+fn with_swap(asked: &mut LinuxResources) {
+    let Some(mut memory) = *asked.memory() else {
+        return;
+    };
+    if memory.limit().is_some_and(|n| n < 0) && memory.swap().is_none_or(|n| n == 0) {
+        memory.set_swap(Some(-1));
+        asked.set_memory(Some(memory));
+    }
 }
 
 fn text_of(name: &str) -> std::io::Result<Vec<u8>> {
@@ -187,11 +199,11 @@ fn text_of(name: &str) -> std::io::Result<Vec<u8>> {
 
 fn bundle(saved: &Saved, asked: &LinuxResources) -> Result<Bundle, Failure> {
     let mut bundle = saved.bundle.clone();
-    let mut linux = bundle.spec.linux().clone().unwrap_or_default();
-    let all = changed(linux.resources().as_ref(), asked)
+    let now = bundle.spec.linux().as_ref();
+    let now = now.and_then(|l| l.resources().clone());
+    changed(now.as_ref(), asked)
+        .and_then(|all| set_resources(&mut bundle.spec, all))
         .map_err(|e| Failure::engine(format!("the resources: {e}")))?;
-    linux.set_resources(Some(all));
-    bundle.spec.set_linux(Some(linux));
     Ok(bundle)
 }
 
@@ -219,7 +231,8 @@ fn plan(grant: &Grant, saved: &Saved, host: &Host) -> Result<LimitPlan, Failure>
     .map_err(|e| Failure::engine(format!("/linux/resources: {e}")))
 }
 
-/// "Unlimited" gets the default at `create`; to a container that has more already it must take nothing away.
+/// "Unlimited" gets the default at `create`; to a container that has more already it must take nothing away. But swap is
+/// asked as a sum with memory, and beside unlimited memory there is no such sum.
 fn keep_what_is_more(asked: &mut LinuxResources, old: &Limits, new: &Limits) -> Vec<Clamp> {
     let mut value = serde_json::to_value(&*asked).unwrap_or_default();
     let mut kept = Vec::new();
@@ -229,6 +242,10 @@ fn keep_what_is_more(asked: &mut LinuxResources, old: &Limits, new: &Limits) -> 
         ("/pids/limit", old.pids, new.pids),
         ("/cpu/quota", old.cpu_quota, new.cpu_quota),
     ] {
+        let memory = value.pointer("/memory/limit").and_then(Value::as_i64);
+        if pointer == "/memory/swap" && memory.is_some_and(|n| n < 0) {
+            continue;
+        }
         let Some(at) = value.pointer_mut(pointer) else {
             continue;
         };
@@ -258,11 +275,11 @@ fn devices(saved: &Saved, asked: &LinuxResources, old: &Grant, host: &Host) -> R
         return Ok(());
     }
     let mut bundle = saved.bundle.clone();
-    let mut linux = bundle.spec.linux().clone().unwrap_or_default();
-    let mut all = linux.resources().clone().unwrap_or_default();
+    let now = bundle.spec.linux().as_ref();
+    let mut all = now.and_then(|l| l.resources().clone()).unwrap_or_default();
     all.set_devices(Some(rules.clone()));
-    linux.set_resources(Some(all));
-    bundle.spec.set_linux(Some(linux));
+    set_resources(&mut bundle.spec, all)
+        .map_err(|e| Failure::engine(format!("the resources: {e}")))?;
     if grant(saved, &bundle, host)?.device_rules == old.device_rules {
         return Ok(());
     }

@@ -209,7 +209,10 @@ pub fn state(store: &Store, id: &str) -> Result<State, ContainerError> {
 /// Sends a signal to the first process, or with `all` to every one.
 pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<(), ContainerError> {
     let state = state(store, id)?;
-    told::changed(store, id, Change::Signal, signal.to_string());
+    // A look whether it is there changes nothing.
+    if signal != 0 {
+        told::changed(store, id, Change::Signal, signal.to_string());
+    }
     if all {
         let cgroup = Cgroup::open(&state.cgroup)?;
         cgroup.signal(signal)?;

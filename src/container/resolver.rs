@@ -22,7 +22,9 @@ impl Resolver {
         let mut folder = states.file_name().unwrap_or_default().to_os_string();
         folder.push("-networks");
         let folder = states.with_file_name(folder);
-        let path = folder.join(format!("{name}.{}", std::process::id()));
+        // A name alone may fill a file's name.
+        let start = name.get(..200).unwrap_or(name);
+        let path = folder.join(format!("{start}.{}", std::process::id()));
         let wrong = |e: std::io::Error| format!("can't make {}: {e}", path.display());
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);

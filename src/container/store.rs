@@ -192,8 +192,9 @@ impl Store {
     /// The names that taking an id will use; nothing is made yet.
     pub fn reserve(&self, id: &str) -> Result<Claim, ContainerError> {
         let dir = self.dir_of(id).ok_or(ContainerError::Unknown)?;
-        // '~' is in no id, so nobody takes this for a container.
-        let beside = self.root.join(format!("~{id}.{}", std::process::id()));
+        // '~' is in no id, so nobody takes this for a container; an id alone may fill a file's name.
+        let start = id.get(..200).unwrap_or(id);
+        let beside = self.root.join(format!("~{start}.{}", std::process::id()));
         Ok(Claim {
             dir,
             beside,
@@ -476,6 +477,14 @@ fn write_to(how: &mut OpenOptions, path: &Path, contents: &[u8]) -> std::io::Res
 }
 
 impl State {
+    /// The caller as people read it; other names than root's are not looked up.
+    pub fn owner_name(&self) -> String {
+        match self.owner {
+            0 => "root".into(),
+            uid => uid.to_string(),
+        }
+    }
+
     /// Whether its process is there and has not ended.
     pub fn is_alive(&self) -> bool {
         self.pid > 0 && start_time(self.pid) == Some(self.start_time)

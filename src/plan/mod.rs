@@ -189,13 +189,25 @@ pub fn plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<Plan, PlanErr
     let program = survey.program.clone()?;
     let execution = execution::plan(grant, host)?;
     let namespaces = namespaces::plan(grant, host, survey, &mut lacks)?;
-    let mounts = mounts::plan(grant, host, survey, &namespaces, &program, &mut lacks)?;
+    let limits = limit_plan(grant, host, survey)?;
+    let seen = mounts::Surroundings {
+        host,
+        survey,
+        namespaces: &namespaces,
+        cgroups: &limits.dirs,
+    };
+    let mounts = mounts::plan(grant, &seen, &program, &mut lacks)?;
     let process = process::plan(grant, host, &namespaces, program, &mut lacks)?;
     let openings = openings::plan(grant, host, survey)?;
     let seccomp = guarded(grant, host, (&openings, process.exec_fd), &mut lacks)?;
     let landlock = landlock::plan(grant, host, (&mounts, &openings), &process, &mut lacks);
     let monitor = monitor::plan(grant, (&seccomp, &landlock))?;
-    let limits = limit_plan(grant, host, &mounts, &mut lacks)?;
+    lacks.extend(limits.lacks.iter().map(|l| Lack {
+        control: l.control,
+        what: l.what.clone(),
+        lost: l.lost.clone(),
+        weight: Weight::Control,
+    }));
     let network = network::plan(grant, host, &namespaces, &mut lacks)?;
     hold(grant, &lacks)?;
     Ok(Plan {
@@ -264,31 +276,19 @@ fn unsupported(grant: &Grant, host: &Host) -> Result<(), PlanError> {
     }
 }
 
-fn limit_plan(
-    grant: &Grant,
-    host: &Host,
-    mounts: &mounts::MountPlan,
-    lacks: &mut Vec<Lack>,
-) -> Result<limits::LimitPlan, PlanError> {
-    let plan = limits::plan_limits(
+fn limit_plan(grant: &Grant, host: &Host, survey: &Survey) -> Result<limits::LimitPlan, PlanError> {
+    limits::plan_limits(
         &grant.limits,
         &grant.device_rules,
         &grant.cgroup,
         &grant.name,
         host,
-        &mounts.io_devices,
+        &survey.disks,
     )
     .map_err(|e| PlanError::Value {
         pointer: "/linux/resources".into(),
         what: e.to_string(),
-    })?;
-    lacks.extend(plan.lacks.iter().map(|l| Lack {
-        control: l.control,
-        what: l.what.clone(),
-        lost: l.lost.clone(),
-        weight: Weight::Control,
-    }));
-    Ok(plan)
+    })
 }
 
 /// Refuses what the host can't give, unless an exception says that it may be missing.

@@ -8,6 +8,7 @@ mod place;
 mod steps;
 mod words;
 
+use super::limits::CgroupDir;
 use super::namespaces::NamespacePlan;
 use super::{Lack, Line, PlanError, Weight};
 use crate::controls::ControlId;
@@ -18,14 +19,28 @@ use crate::survey::{Program, Survey};
 use place::Builder;
 pub use words::*;
 
+/// What the mounts are made amid.
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings<'a> {
+    pub host: &'a Host,
+    pub survey: &'a Survey,
+    pub namespaces: &'a NamespacePlan,
+    /// The container's own, one a hierarchy.
+    pub cgroups: &'a [CgroupDir],
+}
+
 pub(super) fn plan(
     grant: &Grant,
-    host: &Host,
-    survey: &Survey,
-    namespaces: &NamespacePlan,
+    seen: &Surroundings<'_>,
     program: &Program,
     lacks: &mut Vec<Lack>,
 ) -> Result<MountPlan, PlanError> {
+    let Surroundings {
+        host,
+        survey,
+        namespaces,
+        ..
+    } = *seen;
     let by = match host.privilege {
         Privilege::Root => By::Launcher,
         Privilege::User => By::Child,
@@ -46,7 +61,7 @@ pub(super) fn plan(
         )?;
     }
     for mount in &grant.mounts {
-        steps::mount(&mut builder, mount, grant, host, namespaces, lacks)?;
+        steps::mount(&mut builder, mount, grant, seen, lacks)?;
     }
     nodes::outside_dev(&mut builder, grant, namespaces)?;
     steps::secrets(&mut builder, grant, host, namespaces, lacks)?;

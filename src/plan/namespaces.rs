@@ -10,6 +10,9 @@ use serde::Serialize;
 
 pub use super::ids::{MapWriter, UserMap};
 
+/// The most bytes of a host's name (sethostname(2)); a container's own may have more.
+const HOST_NAME_MAX: usize = 64;
+
 /// Namespaces of the container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NamespacePlan {
@@ -54,7 +57,16 @@ pub(super) fn plan(
     }
     let own_uts = new.contains(&NamespaceKind::Uts);
     Ok(NamespacePlan {
-        hostname: own_uts.then(|| grant.hostname.clone().unwrap_or_else(|| grant.name.clone())),
+        hostname: own_uts.then(|| {
+            let named = || {
+                grant
+                    .name
+                    .get(..HOST_NAME_MAX)
+                    .unwrap_or(&grant.name)
+                    .into()
+            };
+            grant.hostname.clone().unwrap_or_else(named)
+        }),
         domainname: grant.domainname.clone().filter(|_| own_uts),
         new,
         joined,

@@ -95,6 +95,42 @@ fn a_cgroup_mount_is_made() {
     );
 }
 
+/// [config-linux.md § Default Filesystems] a cgroup mount shows the container's own cgroups, and nobody else's
+#[test]
+fn a_cgroup_mount_shows_no_other_container() {
+    let suite = suite!();
+    let other = suite.created(&limited(&suite, "pids", json!({ "limit": 100 })));
+    let folder = other.cgroup_folder("pids");
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    let controllers = [
+        "pids", "memory", "cpu", "cpuset", "blkio", "systemd", "unified", "",
+    ];
+    let places = controllers.map(|c| format!("ls:/sys/fs/cgroup/{c}"));
+    let questions: Vec<&str> = places.iter().map(String::as_str).collect();
+    for namespace in [false, true] {
+        let mut spec = suite.spec(&["wait"]);
+        if namespace {
+            let all = spec["linux"]["namespaces"].as_array_mut().unwrap();
+            all.push(json!({ "type": "cgroup" }));
+        }
+        let mount = json!({
+            "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+            "options": ["nosuid", "noexec", "nodev"],
+        });
+        spec["mounts"].as_array_mut().unwrap().push(mount);
+        let seen = suite.inside(&spec, &questions);
+        for place in &questions {
+            let listed = seen[*place].as_array().into_iter().flatten();
+            let mut names = listed.filter_map(|n| n.as_str());
+            // release_agent lies in the root of a whole hierarchy alone.
+            assert!(
+                names.all(|n| n != name && n != "release_agent"),
+                "{place}, {namespace}: {seen}"
+            );
+        }
+    }
+}
+
 /// [config-linux.md § Allowed Device list] entries are applied in order: a later one wins
 #[test]
 fn device_rules_are_in_order() {

@@ -6,8 +6,10 @@
 mod support;
 
 mod answers;
+mod as_runc;
 mod events;
 mod exec;
+mod exec_flags;
 mod exec_terminal;
 mod forms;
 mod lives;

@@ -38,6 +38,7 @@ fn limit(rig: &Rig, id: &str, files: [&str; 2]) -> String {
 }
 
 const MEMORY: [&str; 2] = ["memory.limit_in_bytes", "memory.max"];
+const SWAP: [&str; 2] = ["memory.memsw.limit_in_bytes", "memory.swap.max"];
 const PIDS: [&str; 2] = ["pids.max", "pids.max"];
 const MIB: u64 = 1 << 20;
 
@@ -224,5 +225,60 @@ fn all_or_nothing() {
     rig.call(&["delete", "--force", &id]).ok();
     rig.call(&["update", "--pids-limit", "5", &id])
         .refused(1, &["container does not exist"]);
+    rig.assert_clean(&id);
+}
+
+/// Under compat "unlimited" is a value like another: what was written goes, in whichever form it is asked.
+#[test]
+fn unlimited_lifts_a_limit_where_policy_lets_it() {
+    need!(Root);
+    let rig = Rig::new();
+    rig.except("8.4.14", "template = \"compat\"");
+    for path in [None, Some(format!("/{}", unique("lift")))] {
+        let id = unique("lift");
+        let mut spec = rig.spec(&["wait"]);
+        spec["linux"]["cgroupsPath"] = json!(path);
+        spec["linux"]["resources"] =
+            json!({"pids": {"limit": 77}, "memory": {"limit": 64 * MIB, "swap": 128 * MIB}});
+        rig.create(&spec, &id).ok();
+        let most: u64 = i64::MAX as u64 / 4096 * 4096;
+        let unlimited = |text: String| text == "max" || text == most.to_string();
+        rig.call(&["update", "--pids-limit", "-1", &id]).ok();
+        assert_eq!(limit(&rig, &id, PIDS), "max");
+        rig.call(&["update", "--pids-limit", "50", &id]).ok();
+        let pids = json!({"pids": {"limit": -1}});
+        from_stdin(&rig, &["update", "--resources=-", &id], &pids).ok();
+        assert_eq!(limit(&rig, &id, PIDS), "max");
+        assert_eq!(limit(&rig, &id, MEMORY), (64 * MIB).to_string());
+        // Memory and swap are one number in v1: that of both goes with that of memory.
+        rig.call(&["update", "--memory", "-1", &id]).ok();
+        assert!(unlimited(limit(&rig, &id, MEMORY)));
+        assert!(unlimited(limit(&rig, &id, SWAP)));
+        rig.call(&["update", "--memory=64m", "--memory-swap=128m", &id])
+            .ok();
+        let memory = json!({"memory": {"limit": -1}});
+        from_stdin(&rig, &["update", "--resources=-", &id], &memory).ok();
+        assert!(unlimited(limit(&rig, &id, MEMORY)));
+        assert!(unlimited(limit(&rig, &id, SWAP)));
+        rig.call(&["delete", "--force", &id]).ok();
+        rig.assert_clean(&id);
+    }
+}
+
+#[test]
+fn unlimited_memory_does_not_stumble_over_the_swap_that_was_given_with_it() {
+    need!(Root);
+    let rig = Rig::new();
+    rig.except("8.1.4", "limits = { swap = \"64MiB\" }");
+    let id = unique("swap");
+    let mut spec = rig.spec(&["wait"]);
+    spec["linux"]["resources"]["memory"] = json!({"limit": 64 * MIB, "swap": 128 * MIB});
+    rig.create(&spec, &id).ok();
+    let ran = rig.call(&["update", "--memory", "-1", &id]);
+    ran.ok();
+    let memory: u64 = limit(&rig, &id, MEMORY).parse().unwrap();
+    assert!(memory > 64 * MIB && memory < 1 << 40, "{memory} {ran:?}");
+    assert!(ran.err.contains("/linux/resources/memory/limit"), "{ran:?}");
+    rig.call(&["delete", "--force", &id]).ok();
     rig.assert_clean(&id);
 }

@@ -1,19 +1,29 @@
 //! The process that `exec` is asked for, from a file and from flags. Reads and joins; permits nothing.
 
 use super::ExecArgs;
-use crate::bundle::{Bundle, MAX_CONFIG};
+use crate::bundle::{Bundle, MAX_CONFIG, UnknownCapabilities, without_unknown_capabilities};
 use crate::report::Failure;
-use oci_spec::runtime::{Capability, LinuxCapabilitiesBuilder, Process};
+use oci_spec::runtime::{
+    Capabilities, Capability, LinuxCapabilities, LinuxCapabilitiesBuilder, Process,
+};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+/// A process, and the names of capabilities in its file that this launcher does not know.
+pub(super) type Asked = (Process, Vec<UnknownCapabilities>);
+
 /// The process that is asked for: the file's, or the container's own with other arguments; flags over both.
-pub(super) fn process(args: &ExecArgs, bundle: &Bundle) -> Result<Process, Failure> {
-    let own = bundle.spec.process().clone().unwrap_or_default();
+pub(super) fn process(args: &ExecArgs, bundle: &Bundle) -> Result<Asked, Failure> {
+    // Not oci-spec's default process, which has capabilities and limits of its own.
+    let own = bundle.spec.process().clone();
+    let own = own
+        .ok_or_else(|| Failure::exec("/process: the container has none: make it anew with one"))?;
+    let mut unknown = bundle.extras.unknown_capabilities.clone();
     let mut process = match &args.process {
         Some(path) => {
-            let mut asked = read(path)?;
+            let (mut asked, names) = read(path)?;
+            unknown = names;
             // What a process of its own need not repeat.
             if asked.rlimits().as_ref().is_none_or(Vec::is_empty) {
                 asked.set_rlimits(own.rlimits().clone());
@@ -48,7 +58,10 @@ pub(super) fn process(args: &ExecArgs, bundle: &Bundle) -> Result<Process, Failu
         process.set_terminal(Some(true));
     }
     if let Some((uid, gid)) = args.user {
-        process.user_mut().set_uid(uid).set_gid(gid);
+        process.user_mut().set_uid(uid);
+        if let Some(gid) = gid {
+            process.user_mut().set_gid(gid);
+        }
     }
     if !args.additional_gids.is_empty() {
         let mut gids = process.user().additional_gids().clone().unwrap_or_default();
@@ -72,10 +85,10 @@ pub(super) fn process(args: &ExecArgs, bundle: &Bundle) -> Result<Process, Failu
     if let Some(label) = &args.process_label {
         process.set_selinux_label(Some(label.clone()));
     }
-    Ok(process)
+    Ok((process, unknown))
 }
 
-fn read(path: &Path) -> Result<Process, Failure> {
+fn read(path: &Path) -> Result<Asked, Failure> {
     let failed =
         |why: String| Failure::exec(format!("can't read the process {}: {why}", path.display()));
     let mut text = Vec::new();
@@ -89,7 +102,13 @@ fn read(path: &Path) -> Result<Process, Failure> {
     if text.len() as u64 > MAX_CONFIG {
         return Err(failed(format!("it may have at most {MAX_CONFIG} bytes")));
     }
-    serde_json::from_slice(&text).map_err(|e| failed(e.to_string()))
+    let parse = |text: &[u8]| serde_json::from_slice(text).map_err(|e| failed(e.to_string()));
+    parse(&text)
+        .map(|process| (process, Vec::new()))
+        .or_else(|error| {
+            let (text, unknown) = without_unknown_capabilities(&text, "").ok_or(error)?;
+            Ok((parse(&text)?, unknown))
+        })
 }
 
 fn add_capabilities(process: &mut Process, names: &[String]) -> Result<(), Failure> {
@@ -99,23 +118,24 @@ fn add_capabilities(process: &mut Process, names: &[String]) -> Result<(), Failu
             .map_err(|_| Failure::exec(format!("--cap {name:?}: no such capability")))?;
         added.push(cap);
     }
-    let own = process.capabilities().clone().unwrap_or_default();
-    let with = |set: &Option<oci_spec::runtime::Capabilities>| {
-        let mut set = set.clone().unwrap_or_default();
+    let own = process.capabilities().as_ref();
+    let set = |of: fn(&LinuxCapabilities) -> &Option<Capabilities>| {
+        own.and_then(|own| of(own).clone()).unwrap_or_default()
+    };
+    let with = |of| {
+        let mut set = set(of);
         set.extend(added.iter().copied());
         set
     };
-    let mut builder = LinuxCapabilitiesBuilder::default()
-        .bounding(with(own.bounding()))
-        .effective(with(own.effective()))
-        .permitted(with(own.permitted()));
-    if let Some(set) = own.inheritable() {
-        builder = builder.inheritable(set.clone());
-    }
-    if let Some(set) = own.ambient() {
-        builder = builder.ambient(set.clone());
-    }
-    let all = builder.build().map_err(|e| Failure::exec(e.to_string()))?;
+    // All five are said: oci-spec's own defaults are three capabilities that nobody asked for.
+    let all = LinuxCapabilitiesBuilder::default()
+        .bounding(with(LinuxCapabilities::bounding))
+        .effective(with(LinuxCapabilities::effective))
+        .permitted(with(LinuxCapabilities::permitted))
+        .inheritable(set(LinuxCapabilities::inheritable))
+        .ambient(set(LinuxCapabilities::ambient))
+        .build()
+        .map_err(|e| Failure::exec(e.to_string()))?;
     process.set_capabilities(Some(all));
     Ok(())
 }

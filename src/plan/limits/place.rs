@@ -13,6 +13,9 @@ use crate::policy::CgroupPlace;
 /// What an engine reads figures from, or an init system follows processes by.
 const ACCOUNTED: [&str; 6] = ["memory", "cpu", "cpuacct", "blkio", "pids", "name=systemd"];
 
+/// The most bytes of a file's name (limits.h).
+const NAME_MAX: usize = 255;
+
 /// The place of one container in every hierarchy.
 pub(super) struct Site<'a> {
     layout: &'a CgroupLayout,
@@ -41,7 +44,7 @@ impl<'a> Site<'a> {
             });
         }
         let tail = match place.path.as_deref() {
-            None => Tail::Own(components(&format!("cofferdam-{name}"), 1)?),
+            None => Tail::Own(components(&own_name(name), 1)?),
             Some(path) if path.starts_with('/') => Tail::Absolute(components(path, 64)?),
             Some(path) => Tail::Relative(components(path, 64)?),
         };
@@ -273,15 +276,32 @@ fn join(base: &str, rest: &str) -> String {
     }
 }
 
+/// Of a container's id, which may have as many bytes as a file name may (NAME_MAX): a long one is cut, and told from
+/// others that begin alike by what it hashes to.
+fn own_name(id: &str) -> String {
+    const PREFIX: &str = "cofferdam-";
+    const DIGITS: usize = 16;
+    if PREFIX.len() + id.len() <= NAME_MAX {
+        return format!("{PREFIX}{id}");
+    }
+    let kept = id.floor_char_boundary(NAME_MAX - PREFIX.len() - 1 - DIGITS);
+    let hash = crate::digest::sha256_hex(id.as_bytes());
+    format!("{PREFIX}{}-{}", &id[..kept], &hash[..DIGITS])
+}
+
 /// A relative path of at most `most` plain names.
 fn components(path: &str, most: usize) -> Result<String, Lacks> {
     let names: Vec<&str> = path.split('/').filter(|n| !n.is_empty()).collect();
     let plain = |n: &&str| {
-        *n != "." && *n != ".." && n.len() <= 255 && !n.contains(|c: char| c.is_control())
+        *n != "." && *n != ".." && n.len() <= NAME_MAX && !n.contains(|c: char| c.is_control())
     };
     if names.is_empty() || names.len() > most || path.len() > 2048 || !names.iter().all(plain) {
+        let names = match most {
+            1 => "one plain name".to_string(),
+            most => format!("1 to {most} plain names"),
+        };
         return Err(refuse(format!(
-            "the cgroup path {path:?} can't be used: give 1 to {most} plain names without '.', '..' or control characters"
+            "the cgroup path {path:?} can't be used: give {names} without '.', '..' or control characters"
         )));
     }
     Ok(names.join("/"))

@@ -284,6 +284,22 @@ fn unified_keys_need_v2_and_are_names() {
 }
 
 #[test]
+fn long_names_are_cut_to_a_file_name_and_stay_apart() {
+    let place = CgroupPlace::default();
+    let of = |name: &str| {
+        let plan = plan_limits(&usual(), &[], &place, name, &pure_v2(), &[]).unwrap();
+        let path = &plan.v2_dir().unwrap().path;
+        path.rsplit('/').next().unwrap().to_string()
+    };
+    let long = "a".repeat(245);
+    assert_eq!(of(&long), format!("cofferdam-{long}"));
+    let (one, other) = (of(&"a".repeat(255)), of(&format!("{}b", "a".repeat(254))));
+    assert_eq!((one.len(), other.len()), (255, 255));
+    assert_ne!(one, other);
+    assert_eq!(one, of(&"a".repeat(255)));
+}
+
+#[test]
 fn paths_that_climb_are_refused() {
     for path in ["/../x", "a/../b", "/", "", "./x", "a\nb", &"x/".repeat(80)] {
         let place = CgroupPlace {

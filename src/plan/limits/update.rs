@@ -1,6 +1,6 @@
 //! The limits of a container that runs, changed: what has to be written into the cgroups that are there. Pure.
 
-use super::{CgroupDir, DeviceFilter, Expect, LimitPlan, LimitWrite, Presence, Value};
+use super::{CgroupDir, DeviceFilter, Expect, LimitPlan, LimitWrite, Value};
 
 impl LimitPlan {
     /// What leads from `self` to `new`, in the cgroups that are `there`. A hierarchy that the container is not in yet
@@ -30,25 +30,37 @@ impl LimitPlan {
             .filter(|write| !had(write, new))
             .cloned()
             .collect();
-        for old in &self.writes {
-            let mount = self.dirs.get(old.dir).map(|d| &d.mount);
-            let at = out.dirs.iter().position(|d| Some(&d.mount) == mount);
-            let kept = |w: &LimitWrite| w.file == old.file && Some(w.dir) == at;
-            if let (Some(dir), Some(text), false) =
-                (at, unlimited(&old.file), new.writes.iter().any(kept))
-            {
-                out.writes.push(LimitWrite {
-                    dir,
-                    file: old.file.clone(),
-                    value: Value::Text(text.into()),
-                    control: old.control,
-                    expect: Expect::Something,
-                    presence: Presence::Required,
-                });
-            }
-        }
+        self.lift(new, there, &mut out);
         out.scope = new.scope.as_ref().map(|scope| scope.with(&out.writes));
         out
+    }
+
+    /// Adds the lifting of what `new` no longer limits. In v1 it then names no such hierarchy either, so the cgroup is
+    /// the one that is `there`.
+    fn lift(&self, new: &LimitPlan, there: &[CgroupDir], out: &mut LimitPlan) {
+        for old in &self.writes {
+            let Some(mount) = self.dirs.get(old.dir).map(|d| &d.mount) else {
+                continue;
+            };
+            let at = out.dirs.iter().position(|d| d.mount == *mount);
+            let kept = |w: &LimitWrite| w.file == old.file && Some(w.dir) == at;
+            let Some(text) = unlimited(&old.file).filter(|_| !new.writes.iter().any(kept)) else {
+                continue;
+            };
+            let dir = at.or_else(|| {
+                let own = there.iter().find(|d| d.mount == *mount)?;
+                out.dirs.push(own.clone());
+                Some(out.dirs.len() - 1)
+            });
+            out.writes.extend(dir.map(|dir| LimitWrite {
+                dir,
+                file: old.file.clone(),
+                value: Value::Text(text.into()),
+                control: old.control,
+                expect: Expect::Something,
+                presence: old.presence.clone(),
+            }));
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Turns granted mounts into steps for this host: sizes, owners, device nodes, who makes them.
 
 use super::place::Builder;
-use super::{Attrs, By, DevNodes, Node, Skeleton, What, can_idmap, knows_idmap};
+use super::{Attrs, By, DevNodes, Node, Skeleton, Surroundings, What, can_idmap, knows_idmap};
 use crate::controls::ControlId;
 use crate::host::Host;
 use crate::paths::{GuestPath, HostPath};
@@ -79,10 +79,10 @@ pub(super) fn mount(
     builder: &mut Builder<'_>,
     mount: &Mount,
     grant: &Grant,
-    host: &Host,
-    namespaces: &NamespacePlan,
+    seen: &Surroundings<'_>,
     lacks: &mut Vec<Lack>,
 ) -> Result<(), PlanError> {
+    let (host, namespaces) = (seen.host, seen.namespaces);
     let attrs = Attrs {
         readonly: mount.readonly,
         nosuid: mount.nosuid,
@@ -138,7 +138,7 @@ pub(super) fn mount(
         MountSource::Devpts { gid } => What::Devpts { gid: *gid },
         MountSource::Mqueue => What::Mqueue,
         MountSource::Sysfs => What::Sysfs,
-        MountSource::Cgroup => return cgroup(builder, mount, host, attrs),
+        MountSource::Cgroup => return cgroup(builder, mount, seen, attrs),
     };
     let step = builder.add(&mount.target, what, attrs, by, &mount.pointer)?;
     step.propagation = mount.propagation;
@@ -279,13 +279,15 @@ pub(super) fn console(builder: &mut Builder<'_>) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// The unified tree, or a folder with one mount for each v1 hierarchy.
+/// The unified tree, or a folder with one mount for each v1 hierarchy that the container has a cgroup in: of another
+/// its cgroup namespace would begin where the launcher is, and show the cgroups of all others.
 fn cgroup(
     builder: &mut Builder<'_>,
     mount: &Mount,
-    host: &Host,
+    seen: &Surroundings<'_>,
     attrs: Attrs,
 ) -> Result<(), PlanError> {
+    let host = seen.host;
     if host.cgroups.v1.is_empty() {
         builder.add(
             &mount.target,
@@ -306,7 +308,8 @@ fn cgroup(
         By::Child,
         &mount.pointer,
     )?;
-    for hierarchy in &host.cgroups.v1 {
+    let own = |mount: &HostPath| seen.cgroups.iter().any(|dir| dir.mount == *mount);
+    for hierarchy in host.cgroups.v1.iter().filter(|h| own(&h.mount)) {
         let name = hierarchy.controllers.join(",");
         let target = mount.target.join(name.trim_start_matches("name="));
         let what = What::Cgroup1 {

@@ -4,12 +4,19 @@
 //! CVE-2016-8867, CVE-2022-24769, CVE-2022-29162, CVE-2022-27650 and CVE-2025-27612.
 
 use super::case::Case;
+use super::strings::{escape, shorten};
 use crate::controls::ControlId;
 use crate::policy::{CapabilitySets, capability};
 use oci_spec::runtime::Capabilities;
 
 /// All five.
 pub(super) fn sets(case: &mut Case<'_>) {
+    for unknown in &case.bundle.extras.unknown_capabilities {
+        let pointer = format!("/process/capabilities/{}", shorten(&escape(&unknown.set)));
+        let names = unknown.names.join(" ").escape_debug().to_string();
+        let given = "nothing: this launcher knows no such capability";
+        case.cut(ControlId::S8_1_5, &pointer, shorten(&names), given);
+    }
     let asked = case
         .spec()
         .process()

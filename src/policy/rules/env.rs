@@ -7,6 +7,7 @@ use super::case::Case;
 use crate::controls::ControlId;
 use crate::policy::exceptions::matches;
 use crate::policy::is_name;
+use std::collections::HashMap;
 
 /// Each entry is NAME=VALUE.
 pub(super) fn variables(case: &mut Case<'_>) {
@@ -15,6 +16,11 @@ pub(super) fn variables(case: &mut Case<'_>) {
         .process()
         .as_ref()
         .and_then(|p| p.env().as_ref());
+    let names = env.into_iter().flatten().enumerate();
+    // The last of a name, as runc and crun have it: getenv(3) would take the first.
+    let last: HashMap<&str, usize> = names
+        .filter_map(|(at, entry)| Some((entry.split_once('=')?.0, at)))
+        .collect();
     for (at, entry) in env.into_iter().flatten().enumerate() {
         let pointer = format!("/process/env/{at}");
         let Some((name, value)) = entry.split_once('=').filter(|(name, _)| !name.is_empty()) else {
@@ -26,6 +32,9 @@ pub(super) fn variables(case: &mut Case<'_>) {
             );
             continue;
         };
+        if last.get(name) != Some(&at) {
+            continue;
+        }
         if is_secret(name, value)
             && !case.waived(&pointer, format!("the variable {name}"), |g| {
                 g.env.iter().any(|n| matches(n, name))

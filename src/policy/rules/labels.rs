@@ -71,11 +71,22 @@ pub(super) fn host_names(case: &mut Case<'_>) {
         return;
     }
     let grant = &mut case.grant;
+    let joined = grant
+        .namespaces
+        .iter()
+        .any(|n| n.kind == NamespaceKind::Uts);
     for (pointer, name) in [
         ("/hostname", grant.hostname.take()),
         ("/domainname", grant.domainname.take()),
     ] {
         if let Some(name) = name {
+            // As runc and crun: it would be the host's own name.
+            if !joined {
+                let found = format!("{name:?} without a UTS namespace of the container's");
+                let remedy = "add {\"type\": \"uts\"} to /linux/namespaces, or leave the name out";
+                case.refuse(ControlId::S8_1_3, pointer, found, remedy);
+                continue;
+            }
             let given = "that of the namespace, which is not this container's alone";
             case.cut(ControlId::S8_1_3, pointer, name, given);
         }

@@ -190,7 +190,12 @@ fn source(
                 true => "64 KiB with device nodes made by the launcher, nosuid",
                 false => "device nodes made by the launcher, read-only, noexec",
             };
-            case.cut(ControlId::S8_4_7, pointer, "a writable tmpfs on /dev", given);
+            case.cut(
+                ControlId::S8_4_7,
+                pointer,
+                "a writable tmpfs on /dev",
+                given,
+            );
             Some(MountSource::Dev)
         }
         "tmpfs" => Some(tmpfs(case, pointer, options)),

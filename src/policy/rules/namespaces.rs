@@ -83,6 +83,11 @@ fn missing(case: &mut Case<'_>, kind: NamespaceKind) {
         return add(case, kind);
     }
     let what = format!("the host's {name} namespace");
+    if kind == NamespaceKind::Cgroup && mounts_cgroups(case) {
+        let given = "a new one: without it the cgroup mount shows the host's whole tree";
+        case.cut(ControlId::S8_1_3, "/linux/namespaces", &what, given);
+        return add(case, kind);
+    }
     if case.waived("/linux/namespaces", &what, |g| {
         g.namespaces.iter().any(|n| n == name)
     }) {
@@ -95,6 +100,14 @@ fn missing(case: &mut Case<'_>, kind: NamespaceKind) {
         _ => case.over(ControlId::S8_1_3, "/linux/namespaces", &what, "a new one"),
     }
     add(case, kind);
+}
+
+/// What such a mount shows begins at the namespace's root, and nowhere else.
+fn mounts_cgroups(case: &Case<'_>) -> bool {
+    let mounts = case.spec().mounts().as_deref().unwrap_or_default();
+    mounts
+        .iter()
+        .any(|m| matches!(m.typ().as_deref(), Some("cgroup" | "cgroup2")))
 }
 
 fn join_at(
