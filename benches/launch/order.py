@@ -100,12 +100,14 @@ def traces(binary, work):
 
 
 def main():
-    all_of = functions(sys.argv[1])
+    # It is run from other folders.
+    binary = str(pathlib.Path(sys.argv[1]).resolve())
+    all_of = functions(binary)
     names = collections.defaultdict(list)
     for start, _, name in all_of:
         names[start].append(name)
     with tempfile.TemporaryDirectory() as work:
-        entered = [int(word, 16) for trace in traces(sys.argv[1], work) for word in trace]
+        entered = [int(word, 16) for trace in traces(binary, work) for word in trace]
     hit = dict.fromkeys(name for at in entered for name in names[at])
     size = {name: size for _, size, name in all_of}
     instances, run_of = collections.defaultdict(list), collections.defaultdict(list)

@@ -388,7 +388,17 @@ fn an_exec_by_exception_is_told_and_so_is_what_it_is_refused() {
     let mut input = again.child.stdin.take().unwrap();
     input.write_all(b"\n").unwrap();
     assert_eq!(again.line(), "EPERM\n");
-    // Its watcher is killed: another follows.
+    // Its watcher is killed, once it has told what it answered: another follows.
+    let told = || {
+        let all = denied(&spooled(&spool.join(&id)));
+        let unshare = all.iter().find(|(call, ..)| call == "unshare");
+        unshare.map_or(0, |(_, count, _)| *count)
+    };
+    let began = std::time::Instant::now();
+    while told() < 102 {
+        assert!(began.elapsed().as_secs() < 20, "{} are told", told());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     let found = workers("cofferdam-watch", again.child.id());
     assert_eq!(found.len(), 1, "{found:?}");
     cofferdam::sys::process::kill(found[0], libc::SIGKILL).unwrap();
