@@ -727,7 +727,7 @@ fn hooks_and_annotations_run_nothing_on_the_host() {
 
 /// Namespaces of the host, by absence or by path (B08), and capabilities written in ways that others accept (B11).
 #[test]
-fn namespaces_of_the_host_and_odd_capabilities_are_refused() {
+fn namespaces_of_the_host_are_refused_and_odd_capabilities_give_nothing() {
     need!(Root);
     let rig = Rig::new();
     for kind in ["network", "pid", "ipc", "uts", "cgroup"] {
@@ -754,10 +754,21 @@ fn namespaces_of_the_host_and_odd_capabilities_are_refused() {
             .refused(1, &["SS-011/8.1.3", "launcher's own"]);
     }
     for capability in ["ALL", "CAP_NONESUCH", "-CHOWN", "CHOWN,ALL"] {
-        let mut spec = rig.spec(&["exit", "0"]);
-        spec["process"]["capabilities"]["bounding"] = json!([capability]);
-        rig.create(&spec, &unique("c"))
-            .refused(1, &["/process/capabilities/bounding"]);
+        let mut spec = rig.spec(&["cat", "/proc/self/status"]);
+        for set in [
+            "bounding",
+            "permitted",
+            "effective",
+            "inheritable",
+            "ambient",
+        ] {
+            spec["process"]["capabilities"][set] = json!([capability]);
+        }
+        let status = rig.through(&spec);
+        for set in ["CapBnd", "CapPrm", "CapEff", "CapInh", "CapAmb"] {
+            let none = format!("{set}:\t{:016x}\n", 0);
+            assert!(status.ok().contains(&none), "{capability}: {status:?}");
+        }
     }
 }
 
