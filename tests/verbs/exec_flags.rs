@@ -50,10 +50,21 @@ fn the_last_of_two_variables_of_one_name_is_there_alone() {
     need!(Root);
     let rig = open_rig();
     let id = running(&rig, |spec| {
-        spec["process"]["env"] = json!(["X=1", "PATH=/nowhere", "Y=1", "PATH=/:/bin", "XX=3", "HOME=/"]);
+        spec["process"]["env"] = json!([
+            "X=1",
+            "PATH=/nowhere",
+            "Y=1",
+            "PATH=/:/bin",
+            "XX=3",
+            "HOME=/"
+        ]);
     });
     let said = rig.call(&["exec", "-e", "X=2", &id, "payload", "env"]);
-    assert_eq!(said.ok(), "Y=1\nPATH=/:/bin\nXX=3\nHOME=/\nX=2\n", "{said:?}");
+    assert_eq!(
+        said.ok(),
+        "Y=1\nPATH=/:/bin\nXX=3\nHOME=/\nX=2\n",
+        "{said:?}"
+    );
     rig.call(&["delete", "--force", &id]).ok();
     // The program itself is found by the last PATH, and sees no other.
     let mut spec = rig.spec(&["env"]);
