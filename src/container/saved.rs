@@ -40,7 +40,7 @@ impl Saved {
     pub fn of(bundle: &Bundle, policy: &Policy, host: &Host, plan: &Plan) -> Self {
         let mut bundle = bundle.clone();
         if let Some(process) = bundle.spec.process_mut() {
-            process.set_env(Some(plan.process.env.clone()));
+            process.set_env(Some(plan.process.asked_env().to_vec()));
         }
         Self {
             layout: LAYOUT,

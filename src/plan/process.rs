@@ -19,6 +19,9 @@ pub struct ProcessPlan {
     /// Environment, `K=V`. Values may be secret: shown by name only.
     #[serde(serialize_with = "names_only")]
     pub env: Vec<String>,
+    /// How many of them, the last ones, the launch adds: another process of the container gets its own.
+    #[serde(skip)]
+    pub added: usize,
     /// Working directory.
     pub cwd: GuestPath,
     /// User id inside.
@@ -148,17 +151,14 @@ pub(super) fn plan(
     let new_pid = namespaces.is_new(NamespaceKind::Pid);
     let listening = grant.openings.listening();
     let home = program.home.as_ref().map(|home| format!("HOME={home}"));
+    let added = [home.into_iter().collect(), activation(&listening)].concat();
     let found = (3..)
         .take(listening.len())
         .chain(asked.descriptors.iter().copied());
     let found: Vec<i32> = found.collect();
     Ok(ProcessPlan {
-        env: [
-            asked.env.clone(),
-            home.into_iter().collect(),
-            activation(&listening),
-        ]
-        .concat(),
+        env: [asked.env.clone(), added.clone()].concat(),
+        added: added.len(),
         program,
         cwd: asked.cwd.clone(),
         uid: asked.uid,
@@ -265,6 +265,11 @@ fn rlimits(asked: &[Rlimit], host: &Host) -> Vec<Rlimit> {
 }
 
 impl ProcessPlan {
+    /// The environment without what the launch adds.
+    pub fn asked_env(&self) -> &[String] {
+        &self.env[..self.env.len() - self.added]
+    }
+
     pub(super) fn lines(&self) -> Vec<Line> {
         let groups = match self.groups.as_deref() {
             None => "groups as the caller has them".to_string(),

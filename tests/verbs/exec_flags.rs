@@ -130,3 +130,24 @@ fn an_unknown_capability_is_left_out_and_noted() {
     );
     rig.call(&["delete", "--force", &id]).ok();
 }
+
+/// As runc has it: the container's first process does not say where another user lives.
+#[test]
+fn a_second_process_has_the_home_of_its_user() {
+    need!(Root);
+    let rig = open_rig();
+    let passwd = "a:x:1000:0::/home/a:/bin/sh\nb:x:1001:0::/home/b:/bin/sh\n";
+    std::fs::write(rig.path("rootfs/etc/passwd"), passwd).unwrap();
+    let id = running(&rig, |spec| {
+        spec["process"]["user"] = json!({"uid": 1000, "gid": 1000});
+    });
+    let home = |args: &[&str]| {
+        let said = rig.call(&[&["exec"], args, &[&id, "/payload", "env"]].concat());
+        let lines = said.ok().lines().filter_map(|l| l.strip_prefix("HOME="));
+        lines.map(String::from).collect::<Vec<_>>()
+    };
+    assert_eq!(home(&[]), ["/home/a"]);
+    assert_eq!(home(&["-u", "1001"]), ["/home/b"]);
+    assert_eq!(home(&["-u", "1001", "-e", "HOME=/x"]), ["/x"]);
+    rig.call(&["delete", "--force", &id]).ok();
+}
