@@ -300,8 +300,9 @@ fn the_home_is_the_images_where_nothing_is_asked() {
 fn a_filter_that_allows_execve_lets_the_program_start_and_nothing_else() {
     need!(Root);
     let rig = Rig::new();
-    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/profiles/seccomp/default.json");
-    let shipped: serde_json::Value = serde_json::from_slice(&fs::read(shipped).unwrap()).unwrap();
+    // A part of this program: it runs on machines that have nothing else of ours, too.
+    let shipped = include_bytes!("../../profiles/seccomp/default.json");
+    let shipped: serde_json::Value = serde_json::from_slice(shipped).unwrap();
     let rules = shipped["syscalls"].as_array().unwrap();
     let names = rules.iter().flat_map(|r| r["names"].as_array().unwrap());
     let names: Vec<&str> = names.filter_map(|n| n.as_str()).collect();
