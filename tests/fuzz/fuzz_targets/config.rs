@@ -31,6 +31,7 @@ fn host() -> Host {
         submounts: Vec::new(),
         lsm: Vec::new(),
         apparmor: Default::default(),
+        memory: 8 << 30,
         now: 1_796_083_200,
     }
 }
