@@ -121,6 +121,14 @@ pub fn is_name(text: &str) -> bool {
     (1..=255).contains(&text.len()) && text.bytes().all(plain) && text != "." && text != ".."
 }
 
+/// The most bytes of a host's name (sethostname(2)); a container's own may have more.
+pub const HOST_NAME_MAX: usize = 64;
+
+/// As much of a container's name as a host's may have.
+pub fn as_host_name(name: &str) -> &str {
+    name.get(..HOST_NAME_MAX).unwrap_or(name)
+}
+
 /// A container's name.
 pub fn name(text: &str) -> Result<String, NotUnderstood> {
     if is_name(text) {

@@ -66,7 +66,10 @@ pub fn load(path: Option<&Path>, owner: Owner) -> Result<Policy, SiteError> {
 pub fn read(path: Option<&Path>, owner: Owner) -> Result<(Option<Source>, Vec<Source>), SiteError> {
     let place = path.unwrap_or(Path::new(POLICY));
     let site = match (source(place, owner), path) {
-        (Ok(source), _) => Some(source),
+        (Ok(source), _) => {
+            closed(place)?;
+            Some(source)
+        }
         (Err(SiteError::Io { source, .. }), None) if is_absent(&source) => None,
         (Err(error), _) => return Err(error),
     };
@@ -75,6 +78,27 @@ pub fn read(path: Option<&Path>, owner: Owner) -> Result<(Option<Source>, Vec<So
         .unwrap_or(Path::new("/"))
         .join("exceptions.d");
     Ok((site, exceptions(&folder, owner)?))
+}
+
+/// Who may write the policy's folder may put another file of root's in its place (in a sticky one nobody may). The
+/// exceptions' own is held to more.
+fn closed(policy: &Path) -> Result<(), SiteError> {
+    let folder = policy.parent().filter(|f| !f.as_os_str().is_empty());
+    let held = fs::metadata(folder.unwrap_or(Path::new(".")));
+    let held = held.map_err(|source| SiteError::Io {
+        call: "stat the folder of",
+        path: policy.into(),
+        source,
+    })?;
+    if held.mode() & 0o022 != 0 && held.mode() & 0o1000 == 0 {
+        let mode = held.mode() & 0o7777;
+        return Err(SiteError::Untrusted {
+            path: policy.into(),
+            found: format!("in a folder that others may write (mode {mode:o})"),
+            remedy: "chmod go-w the folder",
+        });
+    }
+    Ok(())
 }
 
 fn is_absent(error: &io::Error) -> bool {
@@ -125,15 +149,6 @@ fn source(path: &Path, owner: Owner) -> Result<Source, SiteError> {
         return Err(untrusted("not a regular file".into(), "name a file"));
     }
     trusted(path, &meta, owner)?;
-    // Who may write the folder may put another file of root's in its place (a sticky one lets nobody).
-    let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let held = fs::metadata(folder).map_err(io("stat the folder of"))?;
-    if held.mode() & 0o022 != 0 && held.mode() & 0o1000 == 0 {
-        let mode = held.mode() & 0o7777;
-        let found = format!("in a folder that others may write (mode {mode:o})");
-        return Err(untrusted(found, "chmod go-w the folder"));
-    }
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1)
         .read_to_end(&mut bytes)

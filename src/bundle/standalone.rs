@@ -2,7 +2,7 @@
 
 use super::{Bundle, BundleError, Caller, Extras, RootSource};
 use crate::paths::{GuestPath, HostPath};
-use crate::request::{RunRequest, Source, Volume};
+use crate::request::{RunRequest, Source, Volume, as_host_name};
 use oci_spec::runtime::{Mount, Spec};
 use serde_json::Value;
 
@@ -134,15 +134,9 @@ fn template_spec(request: &RunRequest, source: &Source) -> Result<Spec, BundleEr
         args.extend(request.args.iter().cloned());
         process.set_args(Some(args));
     }
-    spec.set_hostname(Some(host_name(&request.name)));
+    // A host's name has no '+'.
+    spec.set_hostname(Some(as_host_name(&request.name).replace('+', "-")));
     Ok(spec)
-}
-
-/// The name as a host's: 64 bytes (sethostname(2)), and nothing that a host's name can't have.
-fn host_name(name: &str) -> String {
-    let plain = name.replace('+', "-");
-    let cut = plain.get(..64).unwrap_or(&plain);
-    cut.into()
 }
 
 /// The flags, on top of whatever spec there is.

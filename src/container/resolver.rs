@@ -3,6 +3,7 @@
 //! Beside the folder of the states, one a launch; dropping it removes it, unless the container goes on without us. Made
 //! by the command line.
 
+use super::store::own_file;
 use crate::paths::HostPath;
 use nix::fcntl::OFlag;
 use std::fs::{DirBuilder, OpenOptions};
@@ -22,9 +23,7 @@ impl Resolver {
         let mut folder = states.file_name().unwrap_or_default().to_os_string();
         folder.push("-networks");
         let folder = states.with_file_name(folder);
-        // A name alone may fill a file's name.
-        let start = name.get(..200).unwrap_or(name);
-        let path = folder.join(format!("{start}.{}", std::process::id()));
+        let path = folder.join(own_file(name));
         let wrong = |e: std::io::Error| format!("can't make {}: {e}", path.display());
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);

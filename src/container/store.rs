@@ -192,9 +192,8 @@ impl Store {
     /// The names that taking an id will use; nothing is made yet.
     pub fn reserve(&self, id: &str) -> Result<Claim, ContainerError> {
         let dir = self.dir_of(id).ok_or(ContainerError::Unknown)?;
-        // '~' is in no id, so nobody takes this for a container; an id alone may fill a file's name.
-        let start = id.get(..200).unwrap_or(id);
-        let beside = self.root.join(format!("~{start}.{}", std::process::id()));
+        // '~' is in no id, so nobody takes this for a container.
+        let beside = self.root.join(format!("~{}", own_file(id)));
         Ok(Claim {
             dir,
             beside,
@@ -305,6 +304,12 @@ impl Store {
             .map(|first| (first, 65_536))
             .collect()
     }
+}
+
+/// A file's name for what this process makes for an id, which alone may have as many bytes as a file's name.
+pub(super) fn own_file(id: &str) -> String {
+    let start = id.get(..200).unwrap_or(id);
+    format!("{start}.{}", std::process::id())
 }
 
 /// Who has an id: a container, or nobody any more. Whoever makes one holds its lock until there is a state.

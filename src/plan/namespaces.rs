@@ -5,13 +5,11 @@ use crate::controls::ControlId;
 use crate::host::{Host, Privilege};
 use crate::paths::HostPath;
 use crate::policy::{Grant, IdMap, NamespaceKind};
+use crate::request::as_host_name;
 use crate::survey::Survey;
 use serde::Serialize;
 
 pub use super::ids::{MapWriter, UserMap};
-
-/// The most bytes of a host's name (sethostname(2)); a container's own may have more.
-const HOST_NAME_MAX: usize = 64;
 
 /// Namespaces of the container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -58,13 +56,7 @@ pub(super) fn plan(
     let own_uts = new.contains(&NamespaceKind::Uts);
     Ok(NamespacePlan {
         hostname: own_uts.then(|| {
-            let named = || {
-                grant
-                    .name
-                    .get(..HOST_NAME_MAX)
-                    .unwrap_or(&grant.name)
-                    .into()
-            };
+            let named = || as_host_name(&grant.name).into();
             grant.hostname.clone().unwrap_or_else(named)
         }),
         domainname: grant.domainname.clone().filter(|_| own_uts),

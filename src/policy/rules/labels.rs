@@ -5,6 +5,7 @@ use super::strings::shorten;
 use crate::controls::ControlId;
 use crate::host::{AppArmor, TEMPLATE};
 use crate::policy::{LsmLabels, Namespace, NamespaceKind};
+use crate::request::HOST_NAME_MAX;
 
 /// AppArmor and SELinux: carried where the module is active; a label that can't be set stops the launch, as in runc.
 pub(super) fn lsm(case: &mut Case<'_>) {
@@ -96,8 +97,7 @@ pub(super) fn host_names(case: &mut Case<'_>) {
 fn host_name(case: &mut Case<'_>, pointer: &str, asked: Option<&str>) -> Option<String> {
     let asked = asked.filter(|name| !name.is_empty())?;
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-()".contains(&b);
-    // sethostname(2): 64 bytes.
-    if asked.len() > 64 || !asked.bytes().all(plain) {
+    if asked.len() > HOST_NAME_MAX || !asked.bytes().all(plain) {
         let found = format!("{:?}", shorten(asked));
         case.refuse(
             ControlId::S8_1_3,
